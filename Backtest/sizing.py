@@ -1,0 +1,55 @@
+"""What backtesting.py's broker would buy (pure): `_Broker._process_orders` of backtesting 0.6.6, without the bars."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from Backtest.decisions import OpenTrade
+
+Commission = Callable[[float, float], float]
+
+
+def commission_of(backtest: Mapping[str, Any]) -> Commission:
+    """backtesting.py's commission in its three forms (rate, (fixed, rate), callable) as one function of
+    (units, price) that returns cash.
+
+    >>> commission_of({"commission": (2.0, 0.001)})(-100, 5.0)
+    2.5
+    """
+    given = backtest["commission"]
+    if callable(given):
+        return given  # type: ignore[no-any-return]
+    fixed, rate = given if isinstance(given, tuple) else (0, given)
+    return lambda size, price: fixed + abs(size) * price * rate  # type: ignore[no-any-return]
+
+
+def margin_available(cash: float, trades: Sequence[OpenTrade], *, price: float, margin: float) -> float:
+    """Cash that is not bound by open `trades`, all valued at `price`; never below zero."""
+    size = sum(int(trade.size) for trade in trades)
+    equity = cash + (price * size - sum(trade.size * trade.entry_price for trade in trades))
+    used = sum(abs(trade.size) * price / (1 / margin) for trade in trades)
+    return max(0.0, equity - used)
+
+
+def units_of(size: float, available: float, *, price: float, margin: float, commission: Commission) -> int:
+    """Whole units, with the sign of `size`, that an order of this size stands for.
+
+    A size between -1 and 1 is that fraction of `available` margin, times the leverage, at `price` and commission;
+    0 means that not even one unit can be paid.
+
+    >>> units_of(0.5, 1000.0, price=3.0, margin=0.1, commission=lambda size, price: 0.0)
+    1666
+    """
+    if not -1 < size < 1:
+        return int(size)
+    units = int((available * (1 / margin) * abs(size)) // _with_commission(size, price, commission))
+    return units if size > 0 else -units
+
+
+def can_pay(units: float, size: float, available: float, *, price: float, margin: float, commission: Commission) -> bool:
+    """Whether `units` of an order that was given as `size` fit into the available margin; else backtesting cancels it."""
+    return abs(units) * _with_commission(size, price, commission) <= available * (1 / margin)
+
+
+def _with_commission(size: float, price: float, commission: Commission) -> float:
+    # per unit of the order as it was given, also where that is a fraction: as backtesting does it
+    return price + commission(size, price) / abs(size)

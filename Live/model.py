@@ -1,0 +1,239 @@
+"""The vocabulary of `Live`: MetaTrader 5's words as frozen values, and the life of an order as one table."""
+
+import enum
+import hashlib
+import json
+import math
+from base64 import b32encode
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NewType
+
+Ticket = NewType("Ticket", int)
+Magic = NewType("Magic", int)
+ClientOrderId = NewType("ClientOrderId", str)
+
+
+class Side(enum.Enum):
+    """The direction of an order, deal or position."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def opposite(self) -> "Side":
+        """The side that closes this one."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+    @property
+    def sign(self) -> int:
+        """1 for BUY, -1 for SELL."""
+        return 1 if self is Side.BUY else -1
+
+
+class Kind(enum.Enum):
+    """What an order is for. An entry adds risk; all others take it away or limit it."""
+
+    ENTRY = "ENTRY"
+    EXIT = "EXIT"  # closes all of a position
+    PARTIAL = "PARTIAL"  # closes a part
+    SLTP = "SLTP"  # sets stop loss and take profit
+    FLATTEN = "FLATTEN"  # closes a position at the kill switch
+
+
+class Status(enum.Enum):
+    """Where an order stands. Source of the names: DESIGN.md §8."""
+
+    PENDING = "PENDING"  # the intent is on record, nothing was sent
+    SUBMITTED = "SUBMITTED"  # being sent
+    PLACED = "PLACED"  # acknowledged, not filled yet
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELLED = "CANCELLED"
+    FAILED = "FAILED"  # the broker refused it
+    DENIED = "DENIED"  # our own rules refused it
+    EXPIRED = "EXPIRED"
+    UNKNOWN = "UNKNOWN"  # it may have happened
+    ABSENT = "ABSENT"  # proved not to have happened
+    LATE_FILLED = "LATE_FILLED"
+    UNRESOLVED = "UNRESOLVED"  # a person must look
+
+
+_S = Status
+# After FAILED and ABSENT only late evidence can follow. SUBMITTED to SUBMITTED is a new attempt, after a proved refusal.
+MOVES: dict[Status, frozenset[Status]] = {
+    _S.PENDING: frozenset({_S.SUBMITTED, _S.DENIED, _S.EXPIRED, _S.CANCELLED, _S.FILLED, _S.PLACED}),
+    _S.SUBMITTED: frozenset({_S.SUBMITTED, _S.PLACED, _S.PARTIALLY_FILLED, _S.FILLED, _S.FAILED, _S.DENIED, _S.EXPIRED, _S.CANCELLED, _S.UNKNOWN}),
+    _S.PLACED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.EXPIRED, _S.FAILED, _S.UNKNOWN}),
+    _S.PARTIALLY_FILLED: frozenset({_S.FILLED, _S.CANCELLED}),
+    _S.UNKNOWN: frozenset({_S.PLACED, _S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.ABSENT, _S.UNRESOLVED}),
+    _S.UNRESOLVED: frozenset({_S.FILLED, _S.ABSENT, _S.CANCELLED}),
+    _S.FAILED: frozenset({_S.LATE_FILLED}),
+    _S.ABSENT: frozenset({_S.LATE_FILLED}),
+    _S.DENIED: frozenset(),
+    _S.EXPIRED: frozenset(),
+    _S.CANCELLED: frozenset(),
+    _S.FILLED: frozenset(),
+    _S.LATE_FILLED: frozenset(),
+}
+OPEN_STATUSES = frozenset({_S.PENDING, _S.SUBMITTED, _S.PLACED, _S.PARTIALLY_FILLED, _S.UNKNOWN, _S.UNRESOLVED})
+UNSETTLED = frozenset({_S.SUBMITTED, _S.UNKNOWN, _S.UNRESOLVED})  # it may have happened: no new risk on this symbol
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolSpec:
+    """What the broker allows on one symbol. Source: `MetaTrader5.symbol_info`."""
+
+    name: str
+    digits: int  # decimals of a price
+    point: float  # one price step, 10**-digits
+    tick_size: float  # the grid of prices; 0.0: none
+    contract_size: float  # units in one lot
+    lot_min: float
+    lot_step: float
+    lot_max: float
+    stops_level: int  # points between the market and a stop
+    filling_mode: int  # bits: 1 FOK, 2 IOC
+    execution: int  # 0 request, 1 instant, 2 market, 3 exchange
+    profit_currency: str
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lot_step <= self.lot_min <= self.lot_max or not self.contract_size > 0:
+            raise ValueError(f"{self.name}: want 0 < volume_step <= volume_min <= volume_max and a contract size, have {self}")
+
+    def tradable_lots(self, wanted: float) -> float:
+        """Round down to the broker's grid of lots; 0.0 means too small: do not trade.
+
+        >>> SymbolSpec("EURUSD", 5, 1e-5, 1e-5, 1e5, 0.01, 0.01, 50.0, 0, 3, 2, "USD").tradable_lots(0.0299)
+        0.02
+        """
+        if not wanted > 0 or not math.isfinite(wanted):
+            return 0.0
+        lots = round(math.floor(min(wanted, self.lot_max) / self.lot_step + 1e-9) * self.lot_step, 8)
+        return lots if lots >= self.lot_min else 0.0
+
+    def on_grid(self, price: float) -> float:
+        """The nearest price that the broker accepts."""
+        return round(round(price / self.tick_size) * self.tick_size, self.digits) if self.tick_size else price
+
+    def units(self, lots: float) -> float:
+        """Units in so many lots, without the binary noise of 0.09321 * 100000."""
+        return round(lots * self.contract_size, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """One bid-ask update; `epoch` is the server's clock in seconds."""
+
+    bid: float
+    ask: float
+    epoch: float
+
+    def price_for(self, side: Side) -> float:
+        """Buys pay the ask, sells get the bid."""
+        return self.ask if side is Side.BUY else self.bid
+
+    def is_sane(self) -> bool:
+        """Both sides finite and positive, and not crossed."""
+        return math.isfinite(self.bid) and math.isfinite(self.ask) and 0 < self.bid <= self.ask
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """Money of the whole account, in its currency. Source: `MetaTrader5.account_info`."""
+
+    login: int
+    server: str
+    trade_mode: int  # 0 demo, 1 contest, 2 real
+    margin_mode: int  # 0 netting, 1 exchange, 2 hedging
+    leverage: int
+    currency: str
+    balance: float
+    credit: float
+    equity: float
+    margin: float
+    margin_free: float
+    profit: float
+    trade_allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Open exposure, as the terminal shows it."""
+
+    ticket: Ticket
+    identifier: int
+    symbol: str
+    side: Side
+    lots: float
+    price_open: float
+    opened_at: datetime
+    epoch: int  # opened, on the server's clock
+    sl: float | None
+    tp: float | None
+    price_current: float
+    profit: float
+    swap: float
+    magic: Magic
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """One execution, never edited. Money in account currency; commission and fee negative when they cost."""
+
+    ticket: Ticket
+    order: int
+    position_id: int
+    symbol: str
+    side: Side
+    entry: str  # IN, OUT, INOUT, OUT_BY
+    lots: float
+    price: float
+    profit: float
+    commission: float
+    swap: float
+    fee: float
+    reason: int  # DEAL_REASON_*
+    magic: Magic
+    comment: str
+    time: datetime
+    epoch: int  # the server's clock, seconds
+
+    @property
+    def money(self) -> float:
+        """What the deal did to the balance."""
+        return self.profit + self.commission + self.swap + self.fee
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Who trades: one strategy with its magic number on one account."""
+
+    login: int
+    server: str
+    strategy_id: str
+    magic: Magic
+
+    def __str__(self) -> str:
+        return f"{self.login}@{self.server}/{self.strategy_id}/{self.magic}"
+
+
+def client_order_id(slot: Slot, symbol: str, timeframe: str, bar_epoch: int, kind: Kind, leg: str) -> ClientOrderId:
+    """The name of one decision, today and after a crash: 32 characters A-Z2-7.
+
+    Made from what was decided, never from price, size, time of day or chance: the same decision has the same id.
+    """
+    fact = json.dumps([1, slot.login, slot.server, slot.strategy_id, slot.magic, symbol, timeframe, bar_epoch, kind.value, leg])
+    return ClientOrderId(b32encode(hashlib.sha256(fact.encode()).digest()[:20]).decode())
+
+
+def order_key(order_id: str) -> str:
+    """The 13 characters of an order's id that travel as its comment.
+
+    Servers may cut comments to 16 characters (mt5/reference.md §4.10).
+
+    >>> order_key("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
+    'qABCDEFGHIJKL'
+    """
+    return "q" + order_id[:12]

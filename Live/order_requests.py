@@ -1,0 +1,132 @@
+"""Decision, quote and symbol → a complete order request (pure).
+
+The real package refuses an int where a float belongs and the reverse (mt5/reference.md §0), so every value is made
+with its type here. Constants are those of `MetaTrader5/__init__.py` 5.0.6231.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from Live.model import Magic, Position, Quote, Side, SymbolSpec, Ticket
+
+TRADE_ACTION_DEAL = 1
+TRADE_ACTION_SLTP = 6
+ORDER_TYPE = {Side.BUY: 0, Side.SELL: 1}
+ORDER_TIME_GTC = 0
+FOK, IOC, RETURN = 0, 1, 2
+EXECUTION_REQUEST, EXECUTION_INSTANT, EXECUTION_MARKET, EXECUTION_EXCHANGE = range(4)
+COMMENT_LIMIT = 16  # characters that survive at every server known
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """How an order is marked as ours, and how far an instant execution may slip (points)."""
+
+    magic: Magic
+    key: str
+    deviation: int
+
+    def __post_init__(self) -> None:
+        if not (self.key.isascii() and 0 < len(self.key) <= COMMENT_LIMIT):
+            raise ValueError(f"a comment has 1 to {COMMENT_LIMIT} ASCII characters, not {self.key!r}")
+
+
+def fillings(spec: SymbolSpec) -> tuple[int, ...]:
+    """The filling modes that the symbol allows for market orders, the best first.
+
+    The table is mt5/reference.md §4.3: instant and request execution take any; market execution what its flags say;
+    exchange execution also RETURN.
+    """
+    flagged = tuple(mode for mode in (FOK, IOC) if spec.filling_mode & (1 << mode))
+    if spec.execution in (EXECUTION_REQUEST, EXECUTION_INSTANT):
+        return (FOK, IOC, RETURN)
+    return (*flagged, RETURN) if spec.execution == EXECUTION_EXCHANGE else flagged or (FOK,)
+
+
+def entry_request(side: Side, lots: float, quote: Quote, spec: SymbolSpec, label: Label, *, sl: float | None = None, tp: float | None = None) -> dict[str, Any]:  # noqa: PLR0913
+    """A market order that opens a position, with its stops in the same request."""
+    request = _deal(side, lots, quote, spec, label)
+    return request | {"sl": _level(sl, spec), "tp": _level(tp, spec)}
+
+
+def close_request(position: Position, lots: float, quote: Quote, spec: SymbolSpec, label: Label) -> dict[str, Any]:
+    """A market order that closes so many lots of a position, which it names: without the ticket it would open another one."""
+    return _deal(position.side.opposite, min(lots, position.lots), quote, spec, label) | {"position": int(position.ticket)}
+
+
+def protect_request(position: Position, spec: SymbolSpec, *, sl: float | None, tp: float | None) -> dict[str, Any]:
+    """A request that gives a position these levels; a level that is None is taken away."""
+    return {
+        "action": TRADE_ACTION_SLTP,
+        "symbol": position.symbol,
+        "position": int(position.ticket),
+        "sl": _level(sl, spec),
+        "tp": _level(tp, spec),
+    }
+
+
+def at_quote(request: Mapping[str, Any], quote: Quote, *, filling: int | None = None) -> dict[str, Any]:
+    """The same request at a fresh quote, and with another filling mode where one is given."""
+    fresh = dict(request)
+    if "price" in fresh:
+        fresh["price"] = float(quote.ask if fresh["type"] == ORDER_TYPE[Side.BUY] else quote.bid)
+    if filling is not None:
+        fresh["type_filling"] = int(filling)
+    return fresh
+
+
+def faults(request: Mapping[str, Any], spec: SymbolSpec, quote: Quote) -> list[str]:
+    """What the broker would refuse in a request, one sentence each; empty when it looks right."""
+    found = [f"{field} must be finite, is {value}" for field, value in request.items() if isinstance(value, float) and not math.isfinite(value)]
+    found += _level_faults(request, spec, quote)
+    if request["action"] != TRADE_ACTION_DEAL:
+        return found
+    lots = request["volume"]
+    if not spec.lot_min <= lots <= spec.lot_max:
+        found.append(f"volume {lots} lots is outside {spec.lot_min} to {spec.lot_max} of {spec.name}")
+    if not math.isclose(lots, round(lots / spec.lot_step) * spec.lot_step, rel_tol=0, abs_tol=1e-8):
+        found.append(f"volume {lots} lots is off the {spec.lot_step} lot step of {spec.name}")
+    if not request["price"] > 0:
+        found.append(f"price must be above 0, is {request['price']}")
+    return found
+
+
+def _level_faults(request: Mapping[str, Any], spec: SymbolSpec, quote: Quote) -> list[str]:
+    """Distances from the market as the server measures them (mt5/reference.md §4.5), for entries with stops."""
+    if request["action"] != TRADE_ACTION_DEAL or "position" in request or spec.stops_level == 0:
+        return []
+    buy = request["type"] == ORDER_TYPE[Side.BUY]
+    market = quote.bid if buy else quote.ask
+    found = []
+    for name, below in (("sl", buy), ("tp", not buy)):
+        level = request.get(name, 0.0)
+        points = round((market - level if below else level - market) / spec.point)
+        if level and points < spec.stops_level:
+            found.append(f"{name} {level} is {points} points from the market, {spec.name} wants {spec.stops_level} (its stops level)")
+    return found
+
+
+def _deal(side: Side, lots: float, quote: Quote, spec: SymbolSpec, label: Label) -> dict[str, Any]:
+    return {
+        "action": TRADE_ACTION_DEAL,
+        "symbol": spec.name,
+        "volume": float(lots),
+        "type": ORDER_TYPE[side],
+        "price": float(quote.price_for(side)),
+        "deviation": int(label.deviation),
+        "magic": int(label.magic),
+        "comment": label.key,
+        "type_time": ORDER_TIME_GTC,
+        "type_filling": fillings(spec)[0],
+    }
+
+
+def _level(price: float | None, spec: SymbolSpec) -> float:
+    return 0.0 if price is None else float(spec.on_grid(price))
+
+
+def ticket_of(request: Mapping[str, Any]) -> Ticket | None:
+    """The position that a request closes or protects."""
+    return Ticket(request["position"]) if request.get("position") else None
