@@ -1,0 +1,77 @@
+"""What a price frame must be before anything is decided upon it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from Backtest.errors import BadInput
+
+PRICES = ("Open", "High", "Low", "Close")
+Values = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+SHOWN = 5  # rows named per kind of fault; a column full of zeros needs no thousand sentences
+
+
+def check_prices(frame: pd.DataFrame, source: str) -> None:
+    """Raise BadInput unless every bar can be traded upon; one sentence per fault, naming its row (the first bar is row 1).
+
+    Wanted: the four price columns, at least one bar, naive times that ascend and differ, prices that are finite,
+    positive and consistent (no High below another price, no Low above one), volumes and spreads that are not negative.
+    """
+    mistakes = list(_shape_faults(frame)) or [*_time_faults(frame), *_price_faults(frame)]
+    if mistakes:
+        raise BadInput(*(f"{source}: {mistake}" for mistake in mistakes))
+
+
+def _shape_faults(frame: pd.DataFrame) -> Iterator[str]:
+    missing = [name for name in PRICES if name not in frame]
+    if missing:
+        yield f"no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns)) or 'none'}"
+    if frame.empty:
+        yield "it holds no bars"
+    elif not isinstance(frame.index, pd.DatetimeIndex):
+        yield "its index holds no times"
+    elif frame.index.tz is not None:
+        yield f"its times carry the time zone {frame.index.tz}; remove it (times are the broker's clock)"
+
+
+def _time_faults(frame: pd.DataFrame) -> Iterator[str]:
+    times = frame.index.to_numpy()
+    if np.isnat(times).any():
+        yield from _named(frame, np.isnat(times), "it has no time")
+        return
+    steps = np.diff(times).astype("int64")
+    if len(steps) and (steps < 0).all():
+        yield "its newest bar comes first; turn it around, so that times ascend"
+        return
+    yield from _named(frame, np.append(False, steps == 0), "it has the same time as the row before")
+    yield from _named(frame, np.append(False, steps < 0), "its time is before that of the row before; sort the prices by time")
+
+
+def _price_faults(frame: pd.DataFrame) -> Iterator[str]:
+    prices = {name: frame[name].to_numpy(dtype="float64") for name in PRICES}
+    for name, values in prices.items():
+        yield from _named(frame, np.isnan(values), f"{name} is missing")
+        yield from _named(frame, np.isinf(values) | (values <= 0), name + " is {value:.10g}; want a price above 0", value=values)
+    high, low = prices["High"], prices["Low"]
+    for name in ("Open", "Low", "Close"):
+        values = prices[name]
+        yield from _named(frame, values > high, "High {high:.10g} is below " + name + " {value:.10g}", high=high, value=values)
+    for name in ("Open", "Close"):
+        values = prices[name]
+        yield from _named(frame, values < low, "Low {low:.10g} is above " + name + " {value:.10g}", low=low, value=values)
+    for name in [name for name in ("Volume", "Spread") if name in frame]:
+        values = frame[name].to_numpy(dtype="float64")
+        yield from _named(frame, ~(np.isfinite(values) & (values >= 0)), name + " is {value:g}; want 0 or more", value=values)
+
+
+def _named(frame: pd.DataFrame, bad: Flags, told: str, **values: Values) -> Iterator[str]:
+    """A sentence for each bad row: `told`, formatted with the row's values."""
+    rows = np.flatnonzero(bad)
+    for row in rows[:SHOWN]:
+        yield f"row {row + 1} ({frame.index[row]}): " + told.format(**{name: of_all[row] for name, of_all in values.items()})
+    if len(rows) > SHOWN:
+        yield f"{len(rows) - SHOWN} more rows like row {rows[0] + 1}"
