@@ -1,0 +1,162 @@
+"""The account's books: open positions, the stops and limits that guard them, and the history of orders and deals.
+
+Facts that are never edited (deals, finished orders) are kept as the structures that the terminal shows.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from Backtest.simulated_terminal import constants as c
+from Backtest.simulated_terminal.money import BUY
+from Backtest.simulated_terminal.structs import TradeDeal, TradeOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Open exposure on one symbol."""
+
+    ticket: int
+    symbol: str
+    side: int  # ORDER_TYPE_BUY or ORDER_TYPE_SELL, which are POSITION_TYPE_BUY and _SELL too
+    volume: float  # lots
+    price_open: float
+    sl: float  # 0.0: none
+    tp: float
+    time_msc: int
+    update_msc: int  # when the volume last changed
+    magic: int
+    reason: int
+    comment: str
+    swap: float = 0.0
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it gains from rising prices."""
+        return self.side == BUY
+
+    @property
+    def closing_side(self) -> int:
+        """The type of the order that closes it."""
+        return c.ORDER_TYPE_SELL if self.is_long else c.ORDER_TYPE_BUY
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A stop loss or take profit that waits for its price; the price itself is the position's."""
+
+    ticket: int
+    is_stop: bool
+
+
+Fact = TypeVar("Fact", TradeDeal, TradeOrder)
+
+
+class History(Generic[Fact]):
+    """Facts in the order of time, found by time, ticket or position."""
+
+    def __init__(self) -> None:
+        self._facts: list[Fact] = []
+        self._times: list[int] = []
+        self._by_ticket: dict[int, Fact] = {}
+        self._by_position: dict[int, list[Fact]] = {}
+        self._fresh = 0
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    def __iter__(self) -> Iterator[Fact]:
+        return iter(self._facts)
+
+    def append(self, fact: Fact) -> None:
+        """Add a fact that is not older than the last one."""
+        self._facts.append(fact)
+        self._times.append(fact.time_done if isinstance(fact, TradeOrder) else fact.time)
+        self._by_ticket[fact.ticket] = fact
+        self._by_position.setdefault(fact.position_id, []).append(fact)
+
+    def between(self, first: int, last: int) -> list[Fact]:
+        """Those whose second lies in the range, both ends included."""
+        return self._facts[bisect_left(self._times, first) : bisect_right(self._times, last)]
+
+    def with_ticket(self, ticket: int) -> Fact | None:
+        """The one with this ticket."""
+        return self._by_ticket.get(ticket)
+
+    def of_position(self, position_id: int) -> list[Fact]:
+        """All that belong to a position."""
+        return self._by_position.get(position_id, [])
+
+    def take_fresh(self) -> list[Fact]:
+        """Those that were added since this was last asked."""
+        fresh, self._fresh = self._facts[self._fresh :], len(self._facts)
+        return fresh
+
+
+@dataclass(slots=True)
+class Book:
+    """The state of one account. All changes go through its methods."""
+
+    balance: float = 0.0
+    next_order: int = 50_000_001  # orders and deals are numbered apart, as servers do
+    next_deal: int = 70_000_001
+    next_request: int = 1
+    positions: dict[int, Position] = field(default_factory=dict)
+    triggers: dict[str, list[Trigger]] = field(default_factory=dict)  # by symbol, in the order in which they are looked at
+    deals: History[TradeDeal] = field(default_factory=History[TradeDeal])
+    orders: History[TradeOrder] = field(default_factory=History[TradeOrder])
+
+    def new_order(self) -> int:
+        """A ticket that no order has."""
+        self.next_order += 1
+        return self.next_order - 1
+
+    def new_deal(self) -> int:
+        """A ticket that no deal has."""
+        self.next_deal += 1
+        return self.next_deal - 1
+
+    def new_request(self) -> int:
+        """The number of one more request."""
+        self.next_request += 1
+        return self.next_request - 1
+
+    def on(self, symbol: str) -> Iterable[Position]:
+        """The open positions of a symbol, oldest first."""
+        return [position for position in self.positions.values() if position.symbol == symbol]
+
+    def open(self, position: Position) -> None:
+        """Add a position with its stop and limit. backtesting.py sets the limit first: `_Broker._open_trade`."""
+        self.positions[position.ticket] = replace(position, sl=0.0, tp=0.0)
+        self.protect(position.ticket, 0.0, position.tp)
+        self.protect(position.ticket, position.sl, position.tp)
+
+    def protect(self, ticket: int, sl: float, tp: float) -> None:
+        """Set both levels. A changed stop is looked at before all others, a changed limit after: `_Broker.new_order`."""
+        old = self.positions[ticket]
+        waiting = self.triggers.setdefault(old.symbol, [])
+        if tp != old.tp:
+            self._withdraw(waiting, Trigger(ticket, is_stop=False))
+            waiting.extend([Trigger(ticket, is_stop=False)] if tp else [])
+        if sl != old.sl:
+            self._withdraw(waiting, Trigger(ticket, is_stop=True))
+            waiting[:0] = [Trigger(ticket, is_stop=True)] if sl else []
+        self.positions[ticket] = replace(old, sl=sl, tp=tp)
+
+    def reduce(self, ticket: int, lots: float, now_msc: int) -> None:
+        """Take lots off a position; it is gone when none are left."""
+        old = self.positions[ticket]
+        left = round(old.volume - lots, 8)
+        if left > 0:
+            self.positions[ticket] = replace(old, volume=left, update_msc=now_msc)
+            return
+        waiting = self.triggers[old.symbol]
+        self._withdraw(waiting, Trigger(ticket, is_stop=True))
+        self._withdraw(waiting, Trigger(ticket, is_stop=False))
+        del self.positions[ticket]
+
+    @staticmethod
+    def _withdraw(waiting: list[Trigger], trigger: Trigger) -> None:
+        if trigger in waiting:
+            waiting.remove(trigger)

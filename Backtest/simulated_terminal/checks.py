@@ -1,0 +1,262 @@
+"""What can be wrong with a trade request (pure): the rules in the order in which they are looked at.
+
+A rule answers with a return code, or 0 when it has no objection. Order and codes: the reference's §4.13 and §6, which
+infer most of them from logs.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from Backtest.simulated_terminal import constants as c
+from Backtest.simulated_terminal.book import Position
+from Backtest.simulated_terminal.market import Quote
+from Backtest.simulated_terminal.money import BUY, SELL
+from Backtest.simulated_terminal.structs import TradeRequest
+from Backtest.simulated_terminal.symbols import FILLING_FOK, FILLING_IOC, AccountSpec, SymbolSpec
+
+PASSED = 0
+_GRID_NOISE = 1e-6  # of a step: 1.2440000000000002 is on the grid
+_INSTANT = frozenset({c.SYMBOL_TRADE_EXECUTION_REQUEST, c.SYMBOL_TRADE_EXECUTION_INSTANT})
+_FILLING_FLAG = {c.ORDER_FILLING_FOK: FILLING_FOK, c.ORDER_FILLING_IOC: FILLING_IOC}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A request and all that is known when it is judged."""
+
+    request: TradeRequest
+    account: AccountSpec
+    spec: SymbolSpec | None  # of the symbol, or of the position where the request names only that
+    quote: Quote | None
+    position: Position | None
+    session_open: bool
+    margin_free: float
+    margin_needed: float | None  # by an entry; None: a rate is missing
+
+    @property
+    def opens(self) -> bool:
+        """Whether it asks for a new position."""
+        return self.request.action == c.TRADE_ACTION_DEAL and not self.request.position
+
+    @property
+    def price(self) -> float:
+        """What the side of the request pays or gets now."""
+        assert self.quote is not None  # the rule about quotes comes before
+        return self.quote.ask if self.request.type == BUY else self.quote.bid
+
+
+Rule = Callable[[Case], int]
+
+
+def objection(case: Case, *, sending: bool) -> int:
+    """The first rule's code that forbids the request; 0 when it may be executed.
+
+    `sending=False` leaves out what a check before sending cannot see: a closed session and moved prices.
+    """
+    rules = _RULES.get(case.request.action)
+    if rules is None:
+        return c.TRADE_RETCODE_INVALID
+    judged = (rule(case) for rule in rules if sending or rule not in _ONLY_WHEN_SENDING)
+    return next((code for code in judged if code), PASSED)
+
+
+def on_grid(value: float, step: float) -> bool:
+    """Whether a value is a whole number of steps, but for binary noise; every value is, where `step` is 0.
+
+    >>> on_grid(0.07, 0.01), on_grid(0.075, 0.01)
+    (True, False)
+    """
+    steps = value / step if step else 0.0
+    return abs(steps - round(steps)) <= _GRID_NOISE
+
+
+def _symbol_is_known(case: Case) -> int:
+    return PASSED if case.spec is not None else c.TRADE_RETCODE_INVALID
+
+
+def _not_in_this_version(case: Case) -> int:  # noqa: ARG001 - a rule
+    return c.TRADE_RETCODE_INVALID_ORDER
+
+
+def _type_is_a_market_order(case: Case) -> int:
+    assert case.spec is not None
+    if case.request.type in (BUY, SELL):
+        return PASSED
+    if case.request.type > c.ORDER_TYPE_CLOSE_BY:
+        return c.TRADE_RETCODE_INVALID
+    # an instant-execution server was seen to answer a DEAL of type BUY_STOP so
+    return c.TRADE_RETCODE_REQUOTE if case.spec.execution in _INSTANT else c.TRADE_RETCODE_INVALID_ORDER
+
+
+def _volume_fits(case: Case) -> int:
+    spec, volume = case.spec, case.request.volume
+    assert spec is not None
+    fits = math.isfinite(volume) and spec.volume_min - 1e-8 <= volume <= spec.volume_max + 1e-8 and on_grid(volume, spec.volume_step)
+    return PASSED if fits else c.TRADE_RETCODE_INVALID_VOLUME
+
+
+def _filling_fits(case: Case) -> int:
+    spec, filling = case.spec, case.request.type_filling
+    assert spec is not None
+    if spec.execution in _INSTANT:
+        allowed = filling in (c.ORDER_FILLING_FOK, c.ORDER_FILLING_IOC, c.ORDER_FILLING_RETURN)
+    elif filling == c.ORDER_FILLING_RETURN:
+        allowed = spec.execution == c.SYMBOL_TRADE_EXECUTION_EXCHANGE
+    else:
+        allowed = bool(spec.filling_mode & _FILLING_FLAG.get(filling, 0))
+    return PASSED if allowed else c.TRADE_RETCODE_INVALID_FILL
+
+
+def _lifetime_fits(case: Case) -> int:
+    return PASSED if case.request.type_time <= c.ORDER_TIME_SPECIFIED_DAY else c.TRADE_RETCODE_INVALID_EXPIRATION
+
+
+def _price_is_given(case: Case) -> int:
+    assert case.spec is not None
+    given = math.isfinite(case.request.price) and case.request.price > 0
+    return PASSED if given or case.spec.execution not in _INSTANT else c.TRADE_RETCODE_INVALID_PRICE
+
+
+def _account_may_trade(case: Case) -> int:
+    if not case.account.trade_allowed:
+        return c.TRADE_RETCODE_TRADE_DISABLED
+    return PASSED if case.account.trade_expert else c.TRADE_RETCODE_SERVER_DISABLES_AT
+
+
+def _session_is_open(case: Case) -> int:
+    return PASSED if case.session_open else c.TRADE_RETCODE_MARKET_CLOSED
+
+
+def _there_are_quotes(case: Case) -> int:
+    return PASSED if case.quote is not None else c.TRADE_RETCODE_PRICE_OFF
+
+
+def _position_is_there(case: Case) -> int:
+    request, position = case.request, case.position
+    if not request.position:
+        return c.TRADE_RETCODE_INVALID if request.action == c.TRADE_ACTION_SLTP else PASSED
+    if position is None:
+        return c.TRADE_RETCODE_POSITION_CLOSED
+    return PASSED if request.symbol in ("", position.symbol) else c.TRADE_RETCODE_INVALID
+
+
+def _close_fits_the_position(case: Case) -> int:
+    position, request, spec = case.position, case.request, case.spec
+    if position is None or spec is None:
+        return PASSED
+    if request.type != position.closing_side:
+        return c.TRADE_RETCODE_INVALID
+    left = round(position.volume - request.volume, 8)
+    if left < 0:
+        return c.TRADE_RETCODE_INVALID_CLOSE_VOLUME
+    return PASSED if left == 0 or left >= spec.volume_min - 1e-8 else c.TRADE_RETCODE_INVALID_VOLUME
+
+
+def _stops_fit(case: Case) -> int:
+    request, spec, quote = case.request, case.spec, case.quote
+    if spec is None or quote is None or (request.position and request.action == c.TRADE_ACTION_DEAL):
+        return PASSED  # a closing request's levels are ignored
+    side = case.position.side if case.position else request.type
+    fits = all(_level_fits(level, spec) for level in (request.sl, request.tp)) and (spec.immediate_stops or _far_enough(case, side))
+    return PASSED if fits else c.TRADE_RETCODE_INVALID_STOPS
+
+
+def _level_fits(level: float, spec: SymbolSpec) -> bool:
+    return level == 0 or (math.isfinite(level) and level > 0 and on_grid(level, spec.tick_size))
+
+
+def _far_enough(case: Case, side: int) -> bool:
+    """On the right side of the price at which the position would close, and as far as the stops level says."""
+    assert case.spec is not None
+    least = max(1, case.spec.stops_level)  # a level at the very price is refused also where the stops level is 0
+    return all(distance >= least for distance in _distances(case, side, case.request.sl, case.request.tp))
+
+
+def _distances(case: Case, side: int, sl: float, tp: float) -> Iterator[int]:
+    assert case.spec is not None
+    assert case.quote is not None
+    sign, price = (1, case.quote.bid) if side == BUY else (-1, case.quote.ask)
+    if sl:
+        yield case.spec.points(sign * (price - sl))
+    if tp:
+        yield case.spec.points(sign * (tp - price))
+
+
+def _not_frozen(case: Case) -> int:
+    position, spec = case.position, case.spec
+    if position is None or spec is None or not spec.freeze_level:
+        return PASSED
+    near = any(distance < spec.freeze_level for distance in _distances(case, position.side, position.sl, position.tp))
+    return c.TRADE_RETCODE_FROZEN if near else PASSED
+
+
+def _something_changes(case: Case) -> int:
+    position, request = case.position, case.request
+    same = position is not None and (request.sl, request.tp) == (position.sl, position.tp)
+    return c.TRADE_RETCODE_NO_CHANGES if same else PASSED
+
+
+def _symbol_may_be_traded(case: Case) -> int:
+    assert case.spec is not None
+    mode = case.spec.trade_mode
+    if mode == c.SYMBOL_TRADE_MODE_DISABLED:
+        return c.TRADE_RETCODE_TRADE_DISABLED
+    forbidden = {
+        c.SYMBOL_TRADE_MODE_LONGONLY: (SELL, c.TRADE_RETCODE_LONG_ONLY),
+        c.SYMBOL_TRADE_MODE_SHORTONLY: (BUY, c.TRADE_RETCODE_SHORT_ONLY),
+        c.SYMBOL_TRADE_MODE_CLOSEONLY: (case.request.type, c.TRADE_RETCODE_CLOSE_ONLY),
+    }
+    side, code = forbidden.get(mode, (None, PASSED))
+    return code if case.opens and side == case.request.type else PASSED
+
+
+def _money_suffices(case: Case) -> int:
+    if not case.opens:
+        return PASSED
+    if case.margin_needed is None:
+        return c.TRADE_RETCODE_PRICE_OFF
+    return PASSED if case.margin_needed <= case.margin_free else c.TRADE_RETCODE_NO_MONEY
+
+
+def _price_has_not_moved(case: Case) -> int:
+    assert case.spec is not None
+    if case.spec.execution not in _INSTANT:
+        return PASSED
+    away = abs(case.spec.points(case.price - case.request.price))
+    return PASSED if away <= case.request.deviation else c.TRADE_RETCODE_REQUOTE
+
+
+_ONLY_WHEN_SENDING = frozenset({_session_is_open, _price_has_not_moved})
+_RULES: dict[int, tuple[Rule, ...]] = {
+    c.TRADE_ACTION_DEAL: (
+        _position_is_there,
+        _symbol_is_known,
+        _type_is_a_market_order,
+        _volume_fits,
+        _filling_fits,
+        _lifetime_fits,
+        _price_is_given,
+        _stops_fit,
+        _account_may_trade,
+        _session_is_open,
+        _there_are_quotes,
+        _close_fits_the_position,
+        _not_frozen,
+        _symbol_may_be_traded,
+        _money_suffices,
+        _price_has_not_moved,
+    ),
+    c.TRADE_ACTION_SLTP: (
+        _position_is_there,
+        _symbol_is_known,
+        _stops_fit,
+        _account_may_trade,
+        _session_is_open,
+        _not_frozen,
+        _something_changes,
+    ),
+    **dict.fromkeys(
+        (c.TRADE_ACTION_PENDING, c.TRADE_ACTION_MODIFY, c.TRADE_ACTION_REMOVE, c.TRADE_ACTION_CLOSE_BY), (_not_in_this_version,)
+    ),
+}

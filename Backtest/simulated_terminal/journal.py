@@ -1,0 +1,105 @@
+"""The account's file: what keeps a simulated account over a restart, also after a kill.
+
+One JSON object a line. The first names what the account belongs to; every other line is one step: the state after it,
+and the orders and deals that came with it. A line is written at once and before anyone is told of the step; one that a
+crash has torn is the last, and its step never happened.
+"""
+
+import json
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+from Backtest.errors import BadInput
+from Backtest.simulated_terminal.book import Book, Position, Trigger
+from Backtest.simulated_terminal.structs import TradeDeal, TradeOrder
+
+FORMAT = 1
+
+
+class Journal:
+    """The file of one account. `belongs_to` names the prices and the account; raises BadInput when the file is another's."""
+
+    def __init__(self, path: Path, belongs_to: str) -> None:
+        self._path = path
+        try:
+            self._steps = self._read(belongs_to)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a", encoding="ascii")
+        except OSError as error:
+            raise BadInput(f"{path}: the simulated account cannot be kept here ({error.strerror}); choose another file") from error
+        if self._steps is None:
+            self._append({"format": FORMAT, "belongs_to": belongs_to})
+
+    def restore(self, book: Book) -> tuple[int, int] | None:
+        """Fill the empty book with what is on file; the time (ms) and the number of played events, None when nothing is."""
+        if not self._steps:
+            return None
+        for step in self._steps:
+            for row in step["orders"]:
+                book.orders.append(TradeOrder(row))
+            for row in step["deals"]:
+                book.deals.append(TradeDeal(row))
+        book.orders.take_fresh()
+        book.deals.take_fresh()
+        last, self._steps = self._steps[-1], []
+        _apply(book, last)
+        return last["now_msc"], last["played"]
+
+    def commit(self, book: Book, now_msc: int, played: int) -> None:
+        """Put a step on file."""
+        self._append(
+            {"now_msc": now_msc, "played": played, **_state(book), "orders": book.orders.take_fresh(), "deals": book.deals.take_fresh()}
+        )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def _append(self, step: dict[str, Any]) -> None:
+        # one write, flushed: what a killed process has handed to the system stays
+        self._file.write(json.dumps(step, separators=(",", ":")) + "\n")
+        self._file.flush()
+
+    def _read(self, belongs_to: str) -> list[dict[str, Any]] | None:
+        if not self._path.exists():
+            return None
+        content = self._path.read_bytes()
+        end = content.rfind(b"\n") + 1
+        if end < len(content):  # a torn line: its step never happened
+            with self._path.open("r+b") as file:
+                file.truncate(end)
+        lines = [self._parse(number, line) for number, line in enumerate(content[:end].splitlines(), start=1)]
+        if not lines:
+            return None
+        if lines[0].get("format") != FORMAT or lines[0].get("belongs_to") != belongs_to:
+            raise BadInput(
+                f"{self._path}: this simulated account was traded on other prices or with other account settings; "
+                "delete the file, or choose another one"
+            )
+        return lines[1:]
+
+    def _parse(self, number: int, line: bytes) -> dict[str, Any]:
+        try:
+            step = json.loads(line)
+        except ValueError:
+            step = None
+        if not isinstance(step, dict):
+            raise BadInput(f"{self._path}, line {number}: not a step of a simulated account; delete the file, or choose another one")
+        return step
+
+
+def _state(book: Book) -> dict[str, Any]:
+    return {
+        "balance": book.balance,
+        "next": [book.next_order, book.next_deal, book.next_request],
+        "positions": [astuple(position) for position in book.positions.values()],
+        "triggers": {symbol: [[each.ticket, each.is_stop] for each in waiting] for symbol, waiting in book.triggers.items() if waiting},
+    }
+
+
+def _apply(book: Book, step: dict[str, Any]) -> None:
+    book.balance = step["balance"]
+    book.next_order, book.next_deal, book.next_request = step["next"]
+    book.positions = {row[0]: Position(*row) for row in step["positions"]}
+    book.triggers = {symbol: [Trigger(*each) for each in waiting] for symbol, waiting in step["triggers"].items()}

@@ -1,0 +1,258 @@
+"""The terminal's functions about symbols and prices."""
+
+from typing import Any
+
+from Backtest.bars import TIMEFRAMES
+from Backtest.simulated_terminal import arguments as a
+from Backtest.simulated_terminal import constants as c
+from Backtest.simulated_terminal.arguments import Refused
+from Backtest.simulated_terminal.door import FAILED, Door, call
+from Backtest.simulated_terminal.groups import mask
+from Backtest.simulated_terminal.market import Array, Series
+from Backtest.simulated_terminal.rates import Rates, ticks_of
+from Backtest.simulated_terminal.structs import BookInfo, SymbolInfo, Tick
+from Backtest.simulated_terminal.symbol_info import describe
+
+MAX_BARS = 100_000  # "Max bars in chart": copy_rates_* serve less than that
+_PARAMS = "Terminal: Invalid params"
+_TIMEFRAMES = {each.mt5: each for each in TIMEFRAMES.values()}
+_DEPTH_LOTS = 100.0  # shown on each side of the market depth
+
+
+class MarketFunctions(Door):
+    """symbols_*, symbol_*, copy_*, market_book_*: shapes and errors of the package's functions of these names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hidden: set[str] = set()
+        self._books: set[str] = set()
+        self._rates: dict[tuple[str, int], Rates] = {}
+        self._ticks: dict[str, Array] = {}
+
+    # -- symbols
+
+    @call()
+    def symbols_total(self) -> int:
+        """symbols_total()
+
+        How many symbols there are, shown or not.
+        """
+        self._connected()
+        return len(self._market.series)
+
+    @call(failure=False)
+    def symbols_get(self, *args: Any, **filters: Any) -> tuple[SymbolInfo, ...] | None:
+        """symbols_get([group="GROUP"])
+
+        All symbols, or those of a group.
+        """
+        if len(args) > 1:
+            raise Refused(a.COUNT)
+        group = a.text(args[0], a.MOST_GROUP, "Invalid 1st unnamed argument") if args else filters.get("group", "")
+        group = a.text(group, a.MOST_GROUP, 'Invalid "group" argument')
+        if not self._attached:
+            self._unattached()
+            return None
+        return tuple(self._describe(name) for name in self._market.series if not group or mask(group)(name))
+
+    @call()
+    def symbol_info(self, *args: Any) -> SymbolInfo:
+        """symbol_info(symbol)
+
+        The symbol's 96 fields, or None.
+        """
+        a.exactly(1, args)
+        name = a.symbol(args[0])
+        self._connected()
+        self._known(name)
+        return self._describe(name)
+
+    @call()
+    def symbol_info_tick(self, *args: Any) -> Tick:
+        """symbol_info_tick(symbol)
+
+        The last tick, or None when the symbol is unknown or has not been quoted.
+        """
+        a.exactly(1, args)
+        name = a.symbol(args[0])
+        self._connected()
+        quote = self._known(name).quote_at(self._server.now_msc)
+        if quote is None:
+            raise Refused("Terminal: Not found", c.RES_E_NOT_FOUND)
+        return Tick((quote.time_msc // 1000, quote.bid, quote.ask, 0.0, 0, quote.time_msc, c.TICK_FLAG_BID | c.TICK_FLAG_ASK, 0.0))
+
+    @call(failure=False)
+    def symbol_select(self, *args: Any) -> bool:
+        """symbol_select(symbol,[enable])
+
+        Show a symbol in Market Watch, or hide it; True when done. One with open positions cannot be hidden.
+        """
+        if len(args) not in (1, 2):
+            raise Refused
+        name = a.symbol(args[0])
+        self._connected()
+        self._known(name)
+        if len(args) == 1 or args[1]:
+            self._hidden.discard(name)
+            return True
+        if self._book.on(name):
+            raise Refused(FAILED, c.RES_E_FAIL)
+        self._hidden.add(name)
+        return True
+
+    # -- bars and ticks
+
+    @call()
+    def copy_rates_from_pos(self, *args: Any) -> Array:
+        """copy_rates_from_pos(symbol, timeframe, start_pos, count)
+
+        Bars counted from the newest, which is still forming and has position 0; oldest first.
+        """
+        a.exactly(4, args)
+        name = a.symbol(args[0])
+        timeframe, start, count = (a.c_int("copy_rates_from_pos", value) for value in args[1:])
+        rates = self._rates_of(name, timeframe, count)
+        end = rates.count_at(self._server.now_msc) - start
+        if start < 0:
+            raise Refused(_PARAMS)
+        if end <= 0:
+            raise Refused(FAILED, c.RES_E_FAIL)
+        return rates.between(max(0, end - count), end, self._server.now_msc)
+
+    @call()
+    def copy_rates_from(self, *args: Any) -> Array:
+        """copy_rates_from(symbol, timeframe, date_from, count)
+
+        The last `count` bars that opened at the date or before it; oldest first.
+        """
+        a.exactly(4, args)
+        name, timeframe = a.symbol(args[0]), a.c_int("copy_rates_from", args[1])
+        date, count = a.date("copy_rates_from", args[2]), a.c_int("copy_rates_from", args[3])
+        rates = self._rates_of(name, timeframe, count)
+        end = min(int(rates.times.searchsorted(date, side="right")), rates.count_at(self._server.now_msc))
+        if end <= 0:
+            raise Refused(FAILED, c.RES_E_FAIL)
+        return rates.between(max(0, end - count), end, self._server.now_msc)
+
+    @call()
+    def copy_rates_range(self, *args: Any) -> Array:
+        """copy_rates_range(symbol, timeframe, date_from, date_to)
+
+        Bars that opened between the dates, both included; oldest first.
+        """
+        a.exactly(4, args)
+        name, timeframe = a.symbol(args[0]), a.c_int("copy_rates_range", args[1])
+        first, last = (a.date("copy_rates_range", value) for value in args[2:])
+        if first > last:
+            raise Refused(_PARAMS)
+        rates = self._rates_of(name, timeframe, 1)
+        count = rates.count_at(self._server.now_msc)
+        if not count or last < rates.times[0]:
+            raise Refused(FAILED, c.RES_E_FAIL)
+        begin, end = (min(int(rates.times.searchsorted(first)), count), min(int(rates.times.searchsorted(last, side="right")), count))
+        if end - begin >= MAX_BARS:
+            raise Refused(_PARAMS)
+        return rates.between(begin, end, self._server.now_msc)
+
+    @call()
+    def copy_ticks_from(self, *args: Any) -> Array:
+        """copy_ticks_from(symbol, date_from, count, flags)
+
+        The first `count` ticks from the date on.
+        """
+        a.exactly(4, args)
+        name, date = a.symbol(args[0]), a.date("copy_ticks_from", args[1])
+        count, flags = (a.c_int("copy_ticks_from", value) for value in args[2:])
+        self._connected()
+        return self._some_ticks(name, flags, (date * 1000, 2**62), count)
+
+    @call()
+    def copy_ticks_range(self, *args: Any) -> Array:
+        """copy_ticks_range(symbol, date_from, date_to, flags)
+
+        The ticks between the dates, both included.
+        """
+        a.exactly(4, args)
+        name = a.symbol(args[0])
+        first, last = (a.date("copy_ticks_range", value) for value in args[1:3])
+        flags = a.c_int("copy_ticks_range", args[3])
+        self._connected()
+        return self._some_ticks(name, flags, (first * 1000, last * 1000), 2**62)
+
+    # -- market depth
+
+    @call()
+    def market_book_add(self, *args: Any) -> bool:
+        """market_book_add(symbol)
+
+        Ask for a symbol's market depth; False, without a last error, when that is not possible.
+        """
+        a.exactly(1, args)
+        name = a.symbol(args[0])
+        if not self._attached or name not in self._market.series:
+            return False
+        self._books.add(name)
+        return True
+
+    @call()
+    def market_book_release(self, *args: Any) -> bool:
+        """market_book_release(symbol)
+
+        No longer ask for a symbol's market depth.
+        """
+        a.exactly(1, args)
+        name = a.symbol(args[0])
+        asked = self._attached and name in self._books
+        self._books.discard(name)
+        return asked
+
+    @call()
+    def market_book_get(self, *args: Any) -> tuple[BookInfo, ...]:
+        """market_book_get(symbol)
+
+        The market depth: what is for sale, then what is wanted. The replay knows one line of each.
+        """
+        a.exactly(1, args)
+        name = a.symbol(args[0])
+        self._connected()
+        quote = self._known(name).quote_at(self._server.now_msc) if name in self._books else None
+        if quote is None:
+            raise Refused(FAILED, c.RES_E_FAIL)
+        sides = ((c.BOOK_TYPE_SELL, quote.ask), (c.BOOK_TYPE_BUY, quote.bid))
+        return tuple(BookInfo((side, price, int(_DEPTH_LOTS), _DEPTH_LOTS)) for side, price in sides)
+
+    # -- shared
+
+    def _describe(self, name: str) -> SymbolInfo:
+        return describe(self._market.series[name], self._server.now_msc, self._server.exchange, selected=name not in self._hidden)
+
+    def _rates_of(self, name: str, timeframe: int, count: int) -> Rates:
+        """The bars of a symbol; refused as the terminal does: an unknown symbol reads like an outage."""
+        self._connected()
+        known = _TIMEFRAMES.get(timeframe)
+        if known is None or not 0 < count < MAX_BARS:
+            raise Refused(_PARAMS)
+        series = self._market.series.get(name)
+        if series is None or known.seconds < series.timeframe.seconds:
+            raise Refused(FAILED, c.RES_E_FAIL)
+        key = (name, timeframe)
+        if key not in self._rates:
+            self._rates[key] = Rates(series, known)
+        return self._rates[key]
+
+    def _some_ticks(self, name: str, flags: int, between_msc: tuple[int, int], most: int) -> Array:
+        ticks = self._ticks_of(self._known(name))
+        if flags == c.COPY_TICKS_TRADE:  # bars know bids and asks, no trades
+            most = 0
+        times = ticks["time_msc"]
+        begin = int(times.searchsorted(between_msc[0]))
+        end = int(times.searchsorted(min(between_msc[1], self._server.now_msc), side="right"))
+        chosen = ticks[begin : min(end, begin + max(0, most))].copy()
+        chosen.flags.writeable = False
+        return chosen
+
+    def _ticks_of(self, series: Series) -> Array:
+        name = series.spec.name
+        if name not in self._ticks:
+            self._ticks[name] = ticks_of(series)
+        return self._ticks[name]

@@ -1,0 +1,50 @@
+"""The texts of the server's answers. Source: logs and documentation of MetaTrader 5 where it prints them."""
+
+from Backtest.simulated_terminal import constants as c
+
+CHECKED = "Done"  # order_check's text for retcode 0
+HEDGE_PROHIBITED = 10046  # without a constant in the Python package
+
+TEXTS: dict[int, str] = {
+    c.TRADE_RETCODE_REQUOTE: "Requote",
+    c.TRADE_RETCODE_REJECT: "Request rejected",
+    c.TRADE_RETCODE_CANCEL: "Request canceled",
+    c.TRADE_RETCODE_PLACED: "Order placed",
+    c.TRADE_RETCODE_DONE: "Request executed",
+    c.TRADE_RETCODE_DONE_PARTIAL: "Request executed partially",
+    c.TRADE_RETCODE_ERROR: "Request processing error",
+    c.TRADE_RETCODE_TIMEOUT: "Request timed out",
+    c.TRADE_RETCODE_INVALID: "Invalid request",
+    c.TRADE_RETCODE_INVALID_VOLUME: "Invalid volume",
+    c.TRADE_RETCODE_INVALID_PRICE: "Invalid price",
+    c.TRADE_RETCODE_INVALID_STOPS: "Invalid stops",
+    c.TRADE_RETCODE_TRADE_DISABLED: "Trade disabled",
+    c.TRADE_RETCODE_MARKET_CLOSED: "Market closed",
+    c.TRADE_RETCODE_NO_MONEY: "No money",
+    c.TRADE_RETCODE_PRICE_CHANGED: "Price changed",
+    c.TRADE_RETCODE_PRICE_OFF: "No prices",
+    c.TRADE_RETCODE_INVALID_EXPIRATION: "Invalid expiration",
+    c.TRADE_RETCODE_ORDER_CHANGED: "Order changed",
+    c.TRADE_RETCODE_TOO_MANY_REQUESTS: "Too many requests",
+    c.TRADE_RETCODE_NO_CHANGES: "No changes",
+    c.TRADE_RETCODE_SERVER_DISABLES_AT: "AutoTrading disabled by server",
+    c.TRADE_RETCODE_CLIENT_DISABLES_AT: "AutoTrading disabled by client",
+    c.TRADE_RETCODE_LOCKED: "Request locked",
+    c.TRADE_RETCODE_FROZEN: "Order or position frozen",
+    c.TRADE_RETCODE_INVALID_FILL: "Unsupported filling mode",
+    c.TRADE_RETCODE_CONNECTION: "No connection",
+    c.TRADE_RETCODE_ONLY_REAL: "Only real accounts allowed",
+    c.TRADE_RETCODE_LIMIT_ORDERS: "Orders limit reached",
+    c.TRADE_RETCODE_LIMIT_VOLUME: "Volume limit reached",
+    c.TRADE_RETCODE_INVALID_ORDER: "Invalid order",
+    c.TRADE_RETCODE_POSITION_CLOSED: "Position doesn't exist",
+    c.TRADE_RETCODE_INVALID_CLOSE_VOLUME: "Invalid close volume",
+    c.TRADE_RETCODE_CLOSE_ORDER_EXIST: "Close order already exists",
+    c.TRADE_RETCODE_LIMIT_POSITIONS: "Positions limit reached",
+    c.TRADE_RETCODE_REJECT_CANCEL: "Request rejected, order canceled",
+    c.TRADE_RETCODE_LONG_ONLY: "Only long positions allowed",
+    c.TRADE_RETCODE_SHORT_ONLY: "Only short positions allowed",
+    c.TRADE_RETCODE_CLOSE_ONLY: "Only position closing allowed",
+    c.TRADE_RETCODE_FIFO_CLOSE: "Position closing only by FIFO rule",
+    HEDGE_PROHIBITED: "Hedging prohibited",
+}

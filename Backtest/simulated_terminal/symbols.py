@@ -1,0 +1,179 @@
+"""What the simulated server allows on a symbol, and on an account.
+
+Frozen values, checked at birth. Field names are those of `MetaTrader5.symbol_info` and `account_info` where they have one.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from Backtest.errors import BadInput
+from Backtest.simulated_terminal import constants as c
+
+Commission = Callable[[float, float], float]  # (units, negative for short; price) -> cost in the account's currency
+
+FILLING_FOK, FILLING_IOC = 1, 2  # SYMBOL_FILLING_*, which the Python package does not name
+_MOST_DIGITS = 8
+_CURRENCIES = "AUD CAD CHF CNH CZK DKK EUR GBP HKD HUF JPY MXN NOK NZD PLN RUB SEK SGD TRY USD ZAR"
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolSpec:
+    """One symbol as the server knows it. Raises BadInput when the figures cannot work together."""
+
+    name: str
+    digits: int
+    contract_size: float = 100_000.0  # units in one lot
+    tick_size: float = 0.0  # the grid of stops; 0.0: none
+    volume_min: float = 0.01
+    volume_step: float = 0.01
+    volume_max: float = 500.0
+    spread_points: int = 0  # where the prices have no Spread column
+    stops_level: int = 0  # points
+    freeze_level: int = 0  # points
+    immediate_stops: bool = False  # a stop on the wrong side is accepted and triggers at once, as backtesting.py does
+    filling_mode: int = FILLING_FOK | FILLING_IOC
+    execution: int = c.SYMBOL_TRADE_EXECUTION_MARKET
+    trade_mode: int = c.SYMBOL_TRADE_MODE_FULL
+    calc_mode: int = c.SYMBOL_CALC_MODE_FOREX
+    currency_base: str = "USD"
+    currency_profit: str = "USD"
+    currency_margin: str = "USD"
+    tick_value: float = 0.0  # per lot and tick, in currency_profit: futures only
+    margin_initial: float = 0.0  # per lot, in currency_margin; 0.0: by the formula
+    margin_hedged: float = 100_000.0
+    margin_hedged_use_leg: bool = False
+    description: str = ""
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.volume_step <= self.volume_min <= self.volume_max:
+            raise BadInput(f"{self.name}: want 0 < volume_step <= volume_min <= volume_max, have {self}")
+        if not (self.contract_size > 0 and 0 <= self.digits <= _MOST_DIGITS and self.spread_points >= 0):
+            raise BadInput(f"{self.name}: want contract_size > 0, digits from 0 to 8 and spread_points >= 0, have {self}")
+
+    @property
+    def point(self) -> float:
+        """One price step: `10**-digits`, as the nearest float to the decimal."""
+        return float(f"1e-{self.digits}")
+
+    def units(self, lots: float) -> float:
+        """Units in so many lots, without the binary noise of 0.09134 * 100000.
+
+        >>> SymbolSpec("EURUSD", 5).units(0.09134)
+        9134.0
+        """
+        return round(lots * self.contract_size, 8)
+
+    def points(self, distance: float) -> int:
+        """A distance between prices in whole points, so that it can be compared."""
+        return round(distance / self.point)
+
+
+def no_commission(units: float, price: float) -> float:  # noqa: ARG001 - the shape of a commission
+    """Trading costs nothing."""
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSpec:
+    """A hedging account at the start. `money_digits=None`: money is not rounded, as in backtesting.py.
+
+    `commission` is charged for each deal, at entry and at exit, as backtesting.py's callable. `login=0` takes any
+    login; a `password` or `server` that is not empty must be given right.
+    """
+
+    balance: float = 10_000.0
+    leverage: int = 100
+    currency: str = "USD"
+    money_digits: int | None = 2
+    commission: Commission = no_commission
+    stop_out: float = 30.0  # percent of margin; 0.0: only when nothing is left, judged at the close of a bar
+    margin_call: float = 50.0  # percent of margin
+    limit_orders: int = 200
+    comment_length: int = 31  # what the server keeps of a comment
+    login: int = 0
+    password: str = ""
+    server: str = "Simulated-Demo"
+    name: str = "Simulated Trader"
+    company: str = "Simulated Broker"
+    trade_allowed: bool = True
+    trade_expert: bool = True
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.balance) and self.balance > 0 and self.leverage >= 1):
+            raise BadInput(f"an account wants a balance above 0 and a leverage of at least 1, has {self.balance} and {self.leverage}")
+
+    def rounded(self, money: float) -> float:
+        """Money as the account keeps it."""
+        return money if self.money_digits is None else round(money, self.money_digits)
+
+
+def parity_account(balance: float, commission: Commission = no_commission, currency: str = "USD") -> AccountSpec:
+    """The account that backtesting.py assumes: nothing is rounded, and its own margin rule decides before the server's."""
+    return AccountSpec(balance, leverage=10_000, currency=currency, money_digits=None, commission=commission, stop_out=0.0, margin_call=0.0)
+
+
+def parity_symbol(name: str, frame: pd.DataFrame, *, currency: str = "USD", spread_points: int = 0) -> SymbolSpec:
+    """What backtesting.py assumes of a symbol: whole units, any price, no distance for stops, no conversion."""
+    pair = is_pair(name)
+    contract, step = (100_000.0, 0.00001) if pair else (1.0, 1.0)
+    return SymbolSpec(
+        name,
+        digits=digits_of(frame),
+        contract_size=contract,
+        volume_min=step,
+        volume_step=step,
+        volume_max=1e9,
+        spread_points=spread_points,
+        immediate_stops=True,
+        calc_mode=c.SYMBOL_CALC_MODE_CFDLEVERAGE,
+        currency_base=name[:3] if pair else currency,
+        currency_profit=currency,
+        currency_margin=currency,
+        margin_hedged=contract,
+        description=name,
+        path=f"Parity\\{name}",
+    )
+
+
+def retail_symbol(name: str, frame: pd.DataFrame, *, currency: str = "USD", spread_points: int = 10) -> SymbolSpec:
+    """A symbol as at a usual broker: 0.01 lots of 100,000 for pairs, single shares otherwise, stops on the price grid."""
+    pair, digits = is_pair(name), digits_of(frame)
+    return SymbolSpec(
+        name,
+        digits=digits,
+        contract_size=100_000.0 if pair else 1.0,
+        tick_size=float(f"1e-{digits}"),
+        volume_min=0.01 if pair else 1.0,
+        volume_step=0.01 if pair else 1.0,
+        volume_max=500.0 if pair else 1_000_000.0,
+        spread_points=spread_points,
+        calc_mode=c.SYMBOL_CALC_MODE_FOREX if pair else c.SYMBOL_CALC_MODE_CFDLEVERAGE,
+        currency_base=name[:3] if pair else currency,
+        currency_profit=name[3:] if pair else currency,
+        currency_margin=name[:3] if pair else currency,
+        margin_hedged=100_000.0 if pair else 1.0,
+        description=name,
+        path=f"{'Forex' if pair else 'Stocks'}\\{name}",
+    )
+
+
+def is_pair(name: str) -> bool:
+    """Whether a name is that of a pair of currencies: EURUSD is one, BTCUSD and GOOGLE are not."""
+    known = _CURRENCIES.split()
+    return name[:3] in known and name[3:] in known
+
+
+def digits_of(frame: pd.DataFrame) -> int:
+    """Decimals that the prices of a frame need, eight at most."""
+    values = np.unique(frame[["Open", "High", "Low", "Close"]].to_numpy(dtype="float64"))
+    return next((digits for digits in range(_MOST_DIGITS) if _all_on_grid(values, digits)), _MOST_DIGITS)
+
+
+def _all_on_grid(values: Iterable[float], digits: int) -> bool:
+    array = np.asarray(values)
+    return bool(np.all(np.abs(np.round(array, digits) - array) <= 1e-9 * np.abs(array)))

@@ -1,0 +1,204 @@
+"""The terminal in a box: a replayed market, a trade server and the functions of the `MetaTrader5` package."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from Backtest.simulated_terminal import arguments as a
+from Backtest.simulated_terminal import constants
+from Backtest.simulated_terminal.arguments import Refused
+from Backtest.simulated_terminal.book import Book
+from Backtest.simulated_terminal.clock import ReplayClock
+from Backtest.simulated_terminal.door import call
+from Backtest.simulated_terminal.journal import Journal
+from Backtest.simulated_terminal.market import Event, ReplayMarket
+from Backtest.simulated_terminal.market_functions import MAX_BARS, MarketFunctions
+from Backtest.simulated_terminal.server import TradeServer
+from Backtest.simulated_terminal.structs import AccountInfo, TerminalInfo
+from Backtest.simulated_terminal.surface import NAMES
+from Backtest.simulated_terminal.symbols import AccountSpec, no_commission
+from Backtest.simulated_terminal.trade_functions import TradeFunctions
+
+BUILD, BUILT = 5430, "14 Nov 2025"
+ANY_LOGIN = 5_000_001  # shown until someone logs in with another
+_PING_MICROSECONDS = 50_000
+
+
+class SimulatedTerminal(MarketFunctions, TradeFunctions):
+    """A terminal with one hedging account. Its methods are the functions of the `MetaTrader5` package, its attributes
+    the package's constants.
+
+    `clock` is the replay's: sleeping on it moves the market. `state_file` keeps the account over a restart, also after
+    a kill. `speed` and `real_sleep` are the clock's. Raises BadInput for a file of another account, or for symbols whose
+    money cannot be told in the account's currency.
+    """
+
+    def __init__(
+        self,
+        market: ReplayMarket,
+        account: AccountSpec | None = None,
+        *,
+        state_file: Path | None = None,
+        speed: float = math.inf,
+        real_sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._market, self._account, self._book = market, account or AccountSpec(), Book()
+        self._server = TradeServer(market, self._account, self._book)
+        self._login = self._account.login or ANY_LOGIN
+        self.clock = ReplayClock(market, self._play, speed=speed, real_sleep=real_sleep)
+        self._journal = Journal(state_file, _fingerprint(market, self._account)) if state_file else None
+        saved = self._journal.restore(self._book) if self._journal else None
+        if saved:
+            self.clock.resume(*saved)
+        else:
+            self._arrive()
+            self._server.deposit(self._account.balance)
+            self.clock.begin()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return NAMES[name]
+        except KeyError:
+            raise AttributeError(f"a terminal has no attribute {name!r}", name=name, obj=self) from None
+
+    def close(self) -> None:
+        """Let go of the account's file."""
+        if self._journal:
+            self._journal.close()
+
+    # -- connection
+
+    @call(failure=False)
+    def initialize(self, *args: Any, **options: Any) -> bool:
+        """initialize([path],[server="SERVER"],[login=LOGIN],[password="PASSWORD"])
+
+        Connect to the terminal, and log in where that is asked for; True when done.
+        """
+        if len(args) > 1:
+            raise Refused(a.COUNT)
+        for path in args:
+            a.text(path, a.MOST_PATH, "Invalid 1st unnamed argument")
+        options = _checked("initialize", options)
+        self._attached = False
+        if {"login", "password", "server"} & options.keys():
+            self._log_in(options.get("login", 0), options.get("password", ""), options.get("server", ""))
+        self._attached = True
+        return True
+
+    @call(failure=False)
+    def login(self, *args: Any, **options: Any) -> bool:
+        """login(login,[server="SERVER"],[password="PASSWORD"])
+
+        Log in to an account; True when done. Unnamed arguments are login, password, server, in this order.
+        """
+        if len(args) > 3:
+            raise Refused(a.COUNT)
+        unnamed = dict(zip(("login", "password", "server"), args, strict=False))
+        for (name, value), place in zip(unnamed.items(), ("1st", "2nd", "3rd"), strict=False):
+            _of_type(name, value, f"Invalid {place} unnamed argument")
+        options = _checked("login", options | unnamed)
+        if not options.get("login"):
+            raise Refused('Invalid "login" argument')
+        self._connected()
+        self._log_in(options["login"], options.get("password", ""), options.get("server", ""))
+        return True
+
+    @call()
+    def shutdown(self) -> bool:
+        """shutdown()
+
+        End the connection; always True.
+        """
+        self._attached = False
+        return True
+
+    @call()
+    def version(self) -> tuple[int, int, str]:
+        """version()
+
+        The terminal's version, build and date of build; (0, 0, '') without a connection.
+        """
+        if not self._attached:
+            self._unattached()
+            return (0, 0, "")
+        return (500, BUILD, BUILT)
+
+    # -- terminal and account
+
+    @call()
+    def terminal_info(self) -> TerminalInfo:
+        """terminal_info()
+
+        What the terminal is and may do.
+        """
+        self._connected()
+        flags = (False, False, True, False, self.autotrading, self.api_disabled, False, False, False, False)
+        figures = (BUILD, MAX_BARS, 0, _PING_MICROSECONDS, 0.0, 0.0)
+        return TerminalInfo((*flags, *figures, self._account.company, "Simulated Terminal", "English", "", "", ""))
+
+    @call()
+    def account_info(self) -> AccountInfo:
+        """account_info()
+
+        The account and its money now.
+        """
+        self._connected()
+        spec, now = self._account, self._server.figures()
+        mode = (self._login, constants.ACCOUNT_TRADE_MODE_DEMO, spec.leverage, spec.limit_orders, constants.ACCOUNT_STOPOUT_MODE_PERCENT)
+        may = (spec.trade_allowed, spec.trade_expert, constants.ACCOUNT_MARGIN_MODE_RETAIL_HEDGING)
+        digits = 2 if spec.money_digits is None else spec.money_digits
+        money = (now.balance, 0.0, now.profit, now.equity, now.margin, now.margin_free, now.margin_level)
+        limits = (spec.margin_call, spec.stop_out, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return AccountInfo((*mode, *may, digits, False, *money, *limits, spec.name, spec.server, spec.currency, spec.company))
+
+    # -- shared
+
+    def _log_in(self, login: int, password: str, server: str) -> None:
+        spec = self._account
+        wrong = (spec.login and login and login != spec.login) or (spec.password and password and password != spec.password)
+        if wrong or (server and server != spec.server and spec.login):
+            raise Refused("Terminal: Authorization failed", constants.RES_E_AUTH_FAILED)
+        self._login = login or self._login
+
+    def _arrive(self) -> None:
+        self._server.now_msc = self.clock.now_msc
+
+    def _play(self, event: Event) -> None:
+        before = len(self._book.orders)
+        self._server.play(event)
+        # without an order the second moment of a bar changes nothing that a restart would not find again
+        if event.opening or len(self._book.orders) != before:
+            self._commit()
+
+    def _commit(self) -> None:
+        if self._journal:
+            self._journal.commit(self._book, self._server.now_msc, self.clock.played)
+
+
+def _checked(function: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The known options, each of its type; unknown ones are ignored."""
+    known: dict[str, Any] = {name: options[name] for name in ("login", "server", "password", "timeout", "path") if name in options}
+    for name, value in known.items():
+        _of_type(name, value, f'Invalid "{name}" argument')
+        if isinstance(value, int) and value < 0:
+            raise a.pending(function, OverflowError("can't convert negative int to unsigned"))
+    return known
+
+
+def _of_type(name: str, value: Any, otherwise: str) -> None:
+    if name in ("login", "timeout"):
+        if not isinstance(value, int):
+            raise Refused(otherwise)
+    else:
+        a.text(value, a.MOST_PATH if name == "path" else a.MOST_SECRET, otherwise)
+
+
+def _fingerprint(market: ReplayMarket, account: AccountSpec) -> str:
+    """What a saved account belongs to. A commission has no name that survives a restart: what it charges tells it apart."""
+    charges = [account.commission(units, price) for units, price in ((1.0, 1.0), (-100_000.0, 1.25), (1_000.0, 100.0))]
+    plain = replace(account, commission=no_commission)
+    return hashlib.sha256(f"{market.fingerprint()}|{plain}|{charges}".encode()).hexdigest()[:16]
