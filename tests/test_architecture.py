@@ -1,0 +1,181 @@
+"""Who may import whom. These tables are the architecture: read them first, change them on purpose."""
+
+import ast
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from Live.config import PROJECT_ROOT
+
+# A module may import those in the rows below its own; a package (audit_logger, bars, …) counts as one module.
+LAYERS = {
+    "Live": [
+        "__main__",
+        "running",
+        "live_trader",
+        "symbol_trader",
+        "order_executor state_manager dashboard",
+        "audit_logger mt5_connector backtesting_bridge trade_book kill_switch locks logs",
+        "order_requests sizing indicators",
+        "risk config",
+        "model clock errors outcomes",
+    ],
+    "Backtest": [
+        "run_backtest codes",
+        "strategies session simulated_terminal",
+        "bars sizing",
+        "decisions errors",
+    ],
+}
+
+# Outside things have one door each. Randomness and the machine's clock are outside things, too.
+DOORS = {
+    "MetaTrader5": ["Live.mt5_connector"],
+    "mt5linux": ["Live.mt5_connector"],
+    "sqlite3": ["Live.audit_logger"],
+    "flask": ["Live.dashboard"],
+    "waitress": ["Live.dashboard"],
+    "keyring": ["Live.config"],
+    "filelock": ["Live.locks"],
+    "click": ["Live.__main__"],
+    "backtesting": ["Backtest", "Live.backtesting_bridge"],
+    "time": ["Live.clock"],
+    "random": [],
+    "secrets": [],
+    "uuid": [],
+}
+PRIVATE_DOOR = "Backtest.session"  # the only module that knows backtesting.py's private names
+CLOCK = "Live.clock"
+
+# Code that decides: same in, same out. It imports other pure modules, numbers, the words for bars, and this of the standard library.
+PURE = (
+    """
+    Live.model Live.outcomes Live.risk Live.sizing Live.order_requests Live.trade_book
+    Backtest.decisions Backtest.errors Backtest.sizing
+""".split()
+    + [
+        f"Backtest.simulated_terminal.{module}"
+        for module in "book checks constants groups market money rates retcodes server structs symbols triggers unfolding".split()
+    ]
+)
+WORDS = {"Backtest.bars"}
+HARMLESS = set(
+    "base64 bisect collections copy dataclasses datetime decimal enum functools hashlib itertools json math operator re typing".split()
+)
+NUMBERS = {"numpy", "pandas"}
+
+READS_THE_CLOCK = {"now", "utcnow", "today"}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PROJECT_ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for top in LAYERS for path in sorted((PROJECT_ROOT / top).rglob("*.py"))}
+
+
+def of_the_module(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every node, but for what runs only when the file is started as a program."""
+    for statement in tree.body:
+        if not (isinstance(statement, ast.If) and "__main__" in ast.unparse(statement.test)):
+            yield from ast.walk(statement)
+
+
+def imports_of(source: str) -> set[str]:
+    """What a source text imports, anywhere in it: `from a.b import c` is both a.b and a.b.c."""
+    found = set()
+    for node in of_the_module(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def inside(name: str, packages: Iterable[str]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def imported_modules(name: str) -> set[str]:
+    """The modules of this project that a module imports."""
+    return {found for found in imports_of(MODULES[name].read_text(encoding="utf-8")) if found in MODULES} - {name, *LAYERS}
+
+
+def unit_of(name: str) -> str:
+    return name.split(".")[1]
+
+
+def row_of(name: str) -> int:
+    rows = LAYERS[name.split(".")[0]]
+    return next(number for number, row in enumerate(rows) if unit_of(name) in row.split())
+
+
+def test_every_module_has_one_place_in_the_table_and_every_name_in_it_is_a_module() -> None:
+    for top, rows in LAYERS.items():
+        placed = " ".join(rows).split()
+        assert sorted(placed) == sorted({unit_of(name) for name in MODULES if inside(name, [top]) and name != top})
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in LAYERS])
+def test_imports_point_downwards_only(name: str) -> None:
+    for imported in imported_modules(name):
+        if imported.split(".")[0] != name.split(".")[0]:
+            assert imported.startswith("Backtest."), f"{name} imports {imported}: Backtest must not know Live"
+        elif unit_of(imported) != unit_of(name):
+            assert row_of(imported) > row_of(name), f"{name} imports {imported}, which is not below it"
+
+
+@pytest.mark.parametrize("outside", DOORS)
+def test_outside_things_have_one_door_each(outside: str) -> None:
+    users = {
+        name for name, path in MODULES.items() if any(inside(found, [outside]) for found in imports_of(path.read_text(encoding="utf-8")))
+    }
+    assert {name for name in users if not inside(name, DOORS[outside])} == set()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_only_the_session_knows_private_names_of_backtesting(name: str) -> None:
+    found = imports_of(MODULES[name].read_text(encoding="utf-8"))
+    private = {item for item in found if item.startswith("backtesting.") and any(part.startswith("_") for part in item.split("."))}
+    assert not private or name == PRIVATE_DOOR
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_only_the_clock_reads_the_time(name: str) -> None:
+    nodes = ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8")))
+    calls = [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    types = ("datetime", "date", "Timestamp")
+    assert name == CLOCK or not [call for call in calls if call.split(".")[-1] in READS_THE_CLOCK and call.split(".")[-2] in types]
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_what_decides_is_pure(name: str) -> None:
+    found = imports_of(MODULES[name].read_text(encoding="utf-8"))
+    ours = {item for item in found if item in MODULES}
+    assert ours <= {*PURE, *WORDS, *LAYERS, "Backtest.simulated_terminal"}, "a pure module imports pure modules"
+    assert {item.split(".")[0] for item in found} - set(LAYERS) <= HARMLESS | NUMBERS
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT_ROOT / "Backtest" / "codes").glob("*.py")), ids=lambda path: path.name)
+def test_a_strategy_imports_nothing_of_ours(path: Path) -> None:
+    tops = {found.split(".")[0] for found in imports_of(path.read_text(encoding="utf-8"))}
+    assert tops.isdisjoint(LAYERS)
+    assert "backtesting" in tops
+
+
+SOURCE = """
+import a.b as c
+from d import e
+def f():
+    from g.h import i
+if TYPE_CHECKING:
+    import j
+if __name__ == "__main__":
+    import k
+"""
+
+
+def test_the_rules_see_every_form_of_import_but_those_of_a_program() -> None:
+    assert imports_of(SOURCE) == {"a.b", "d", "d.e", "g.h", "g.h.i", "j"}
