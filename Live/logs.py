@@ -48,11 +48,11 @@ class _Terminal(Console):
         self.quiet = True
 
 
-def setup_logging(config: LiveConfig, clock: Clock, *, console: bool = True) -> None:
+def setup_logging(config: LiveConfig, clock: Clock, *, console: bool = True, console_level: str | None = None) -> None:
     """Send what `LiveTrader`, `Live` and `Backtest` log to `LOG_DIR`/live_trader.log and, with `console`, to the console.
 
-    Other libraries are heard from WARNING on. A second call takes the place of the first. Raises Misconfigured when the
-    file cannot be written.
+    `console_level` keeps lines below it off the console only; other libraries are heard from WARNING on. A second call
+    takes the place of the first. Raises Misconfigured when the file cannot be written.
     """
     file = _file_handler(config)
     close_logging()
@@ -61,7 +61,9 @@ def setup_logging(config: LiveConfig, clock: Clock, *, console: bool = True) -> 
     root = logging.getLogger()
     root.addHandler(file)
     if console:
-        root.addHandler(_ConsoleHandler(terminal(), formatter))
+        shown = _ConsoleHandler(terminal(), formatter)
+        shown.setLevel(console_level or logging.NOTSET)
+        root.addHandler(shown)
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[config.log_level]))
     for name in OUR_LOGGERS:
         logging.getLogger(name).setLevel(config.log_level)

@@ -216,6 +216,14 @@ def test_only_lines_of_the_level_that_was_asked_for_are_written(tmp_path: Path) 
     assert [line["message"] for line in lines(tmp_path)] == ["warning", "error"]
 
 
+def test_the_console_can_be_quieter_than_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    setup_logging(LiveConfig(log_dir=tmp_path), StandingClock(), console_level="WARNING")
+    log.info("detail")
+    log.warning("trouble")
+    assert [line["message"] for line in lines(tmp_path)] == ["detail", "trouble"]
+    assert capsys.readouterr().err == "2025-10-18 12:30:45 - LiveTrader - WARNING - trouble\n"
+
+
 def test_our_loggers_and_their_children_are_heard_and_others_from_warning_on(tmp_path: Path) -> None:
     start(tmp_path, log_level="DEBUG")
     for name in ("LiveTrader", "LiveTrader.executor", "Backtest.session", "urllib3"):
