@@ -20,6 +20,7 @@ class Bar:
     low: float
     close: float
     volume: float
+    spread: int = 0  # points
 
     @property
     def time(self) -> pd.Timestamp:

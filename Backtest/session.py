@@ -112,7 +112,7 @@ class StrategySession:
         strategy = self.strategy_class(_AccountBroker(data=data, index=frame.index, **self.settings), data, self._params)
         try:
             strategy.init()
-        except Exception as error:  # noqa: BLE001 - the strategy's code; told to the caller, never swallowed
+        except Exception as error:  # the strategy's code: told to the caller, never swallowed
             if self._living is None and len(frame) < BARS_TO_WARM_UP and not _is_a_mistake(error):
                 self.warming_up = f"init() needs more than {len(frame)} bars: {error}"
                 return False
@@ -161,7 +161,7 @@ class StrategySession:
         book, levels = list(broker.orders), {id(trade): (trade.sl, trade.tp) for trade in broker.trades}
         try:
             self.living.next()
-        except Exception as error:  # noqa: BLE001 - the strategy's code; told to the caller, never swallowed
+        except Exception as error:  # the strategy's code: told to the caller, never swallowed
             raise StrategyFailed(f"{self.strategy_class.__name__}.next() failed: {error!r}") from error
         return tuple(self._decisions(book, levels))
 
@@ -200,7 +200,9 @@ class StrategySession:
         self._closed_seen = len(account.closed)
         still_open = {trade.ticket for trade in account.open}
         for part in fresh:
-            broker.closed_trades.append(self._closed(part, index, last=part is _last_of(fresh, part.ticket) and part.ticket not in still_open))
+            broker.closed_trades.append(
+                self._closed(part, index, last=part is _last_of(fresh, part.ticket) and part.ticket not in still_open)
+            )
         self._trades = {shown.ticket: self._opened(shown, index) for shown in account.open}
         broker.trades[:] = self._trades.values()
         _rebuild_book(broker)
@@ -208,7 +210,7 @@ class StrategySession:
         broker._trades_cache_clear()
 
     def _opened(self, shown: OpenTrade, index: pd.DatetimeIndex) -> Trade:
-        assert self._trades is not None  # noqa: S101 - set by _show
+        assert self._trades is not None  # set by _show
         trade = self._trades.get(shown.ticket)
         if trade is None:
             trade = Trade(self._broker, _whole(shown.size), shown.entry_price, _bar_of(index, shown.entry_time), shown.tag)
@@ -218,7 +220,7 @@ class StrategySession:
         return trade
 
     def _closed(self, part: ClosedTrade, index: pd.DatetimeIndex, *, last: bool) -> Trade:
-        assert self._trades is not None  # noqa: S101 - set by _show
+        assert self._trades is not None  # set by _show
         trade = self._trades.get(part.ticket)
         entry_bar = _bar_of(index, part.entry_time)
         if trade is None:
@@ -234,7 +236,8 @@ def refuse_what_cannot_be_carried(backtest: Mapping[str, Any]) -> None:
     """Raise BadInput for settings of a backtest that no account can follow (yet)."""
     if backtest["trade_on_close"]:
         raise BadInput(
-            "BACKTEST trade_on_close=True cannot be traded: the close is over when it is known, an order fills at the next quote; set it to False"
+            "BACKTEST trade_on_close=True cannot be traded: when a close is known it is over, and an order fills at the next quote; "
+            "set it to False"
         )
 
 

@@ -1,11 +1,21 @@
 """What backtesting.py's broker would buy (pure): `_Broker._process_orders` of backtesting 0.6.6, without the bars."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from Backtest.decisions import OpenTrade
 
 Commission = Callable[[float, float], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a unit costs: the price that the order meets, the margin ratio, and the commission of (units, price) in cash."""
+
+    price: float
+    margin: float
+    commission: Commission
 
 
 def commission_of(backtest: Mapping[str, Any]) -> Commission:
@@ -22,34 +32,35 @@ def commission_of(backtest: Mapping[str, Any]) -> Commission:
     return lambda size, price: fixed + abs(size) * price * rate  # type: ignore[no-any-return]
 
 
-def margin_available(cash: float, trades: Sequence[OpenTrade], *, price: float, margin: float) -> float:
-    """Cash that is not bound by open `trades`, all valued at `price`; never below zero."""
+def margin_available(cash: float, trades: Sequence[OpenTrade], terms: Terms) -> float:
+    """Cash that is not bound by open `trades`, all valued at the price of `terms`; never below zero."""
+    price = terms.price
     size = sum(int(trade.size) for trade in trades)
     equity = cash + (price * size - sum(trade.size * trade.entry_price for trade in trades))
-    used = sum(abs(trade.size) * price / (1 / margin) for trade in trades)
+    used = sum(abs(trade.size) * price / (1 / terms.margin) for trade in trades)
     return max(0.0, equity - used)
 
 
-def units_of(size: float, available: float, *, price: float, margin: float, commission: Commission) -> int:
+def units_of(size: float, available: float, terms: Terms) -> int:
     """Whole units, with the sign of `size`, that an order of this size stands for.
 
-    A size between -1 and 1 is that fraction of `available` margin, times the leverage, at `price` and commission;
+    A size between -1 and 1 is that fraction of `available` margin, times the leverage, at price and commission;
     0 means that not even one unit can be paid.
 
-    >>> units_of(0.5, 1000.0, price=3.0, margin=0.1, commission=lambda size, price: 0.0)
+    >>> units_of(0.5, 1000.0, Terms(3.0, 0.1, lambda size, price: 0.0))
     1666
     """
     if not -1 < size < 1:
         return int(size)
-    units = int((available * (1 / margin) * abs(size)) // _with_commission(size, price, commission))
+    units = int((available * (1 / terms.margin) * abs(size)) // _with_commission(size, terms))
     return units if size > 0 else -units
 
 
-def can_pay(units: float, size: float, available: float, *, price: float, margin: float, commission: Commission) -> bool:
+def can_pay(units: float, size: float, available: float, terms: Terms) -> bool:
     """Whether `units` of an order that was given as `size` fit into the available margin; else backtesting cancels it."""
-    return abs(units) * _with_commission(size, price, commission) <= available * (1 / margin)
+    return abs(units) * _with_commission(size, terms) <= available * (1 / terms.margin)
 
 
-def _with_commission(size: float, price: float, commission: Commission) -> float:
+def _with_commission(size: float, terms: Terms) -> float:
     # per unit of the order as it was given, also where that is a fraction: as backtesting does it
-    return price + commission(size, price) / abs(size)
+    return terms.price + terms.commission(size, terms.price) / abs(size)

@@ -10,6 +10,9 @@ def _never() -> bool:
     return False
 
 
+real_sleep = time.sleep  # for a replay that is to take real time: see `SIM_SPEED`
+
+
 class Clock(Protocol):
     """What the loop knows of time. In a replay it is the simulated terminal's own clock."""
 

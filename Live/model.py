@@ -4,6 +4,7 @@ import enum
 import hashlib
 import json
 import math
+import re
 from base64 import b32encode
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,8 +63,10 @@ class Status(enum.Enum):
 _S = Status
 # After FAILED and ABSENT only late evidence can follow. SUBMITTED to SUBMITTED is a new attempt, after a proved refusal.
 MOVES: dict[Status, frozenset[Status]] = {
-    _S.PENDING: frozenset({_S.SUBMITTED, _S.DENIED, _S.EXPIRED, _S.CANCELLED, _S.FILLED, _S.PLACED}),
-    _S.SUBMITTED: frozenset({_S.SUBMITTED, _S.PLACED, _S.PARTIALLY_FILLED, _S.FILLED, _S.FAILED, _S.DENIED, _S.EXPIRED, _S.CANCELLED, _S.UNKNOWN}),
+    _S.PENDING: frozenset({_S.SUBMITTED, _S.DENIED, _S.FAILED, _S.EXPIRED, _S.CANCELLED, _S.UNKNOWN}),
+    _S.SUBMITTED: frozenset(
+        {_S.SUBMITTED, _S.PLACED, _S.PARTIALLY_FILLED, _S.FILLED, _S.FAILED, _S.DENIED, _S.EXPIRED, _S.CANCELLED, _S.UNKNOWN}
+    ),
     _S.PLACED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.EXPIRED, _S.FAILED, _S.UNKNOWN}),
     _S.PARTIALLY_FILLED: frozenset({_S.FILLED, _S.CANCELLED}),
     _S.UNKNOWN: frozenset({_S.PLACED, _S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.ABSENT, _S.UNRESOLVED}),
@@ -219,21 +222,72 @@ class Slot:
         return f"{self.login}@{self.server}/{self.strategy_id}/{self.magic}"
 
 
-def client_order_id(slot: Slot, symbol: str, timeframe: str, bar_epoch: int, kind: Kind, leg: str) -> ClientOrderId:
+@dataclass(frozen=True, slots=True)
+class BarId:
+    """The bar that a decision was made on, and who made it."""
+
+    slot: Slot
+    symbol: str
+    timeframe: str  # MetaTrader's name, H1
+    epoch: int  # its open on the server's clock, seconds
+    time: datetime  # the same, UTC
+
+
+def client_order_id(bar: BarId, kind: Kind, leg: str) -> ClientOrderId:
     """The name of one decision, today and after a crash: 32 characters A-Z2-7.
 
     Made from what was decided, never from price, size, time of day or chance: the same decision has the same id.
     """
-    fact = json.dumps([1, slot.login, slot.server, slot.strategy_id, slot.magic, symbol, timeframe, bar_epoch, kind.value, leg])
+    slot = bar.slot
+    fact = json.dumps([1, slot.login, slot.server, slot.strategy_id, slot.magic, bar.symbol, bar.timeframe, bar.epoch, kind.value, leg])
     return ClientOrderId(b32encode(hashlib.sha256(fact.encode()).digest()[:20]).decode())
 
 
 def order_key(order_id: str) -> str:
     """The 13 characters of an order's id that travel as its comment.
 
-    Servers may cut comments to 16 characters (mt5/reference.md §4.10).
+    Servers may cut comments to 16 characters (mt5/reference.md §4.10). An id that somebody else made is hashed first.
 
     >>> order_key("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
     'qABCDEFGHIJKL'
     """
-    return "q" + order_id[:12]
+    ours = re.fullmatch("[A-Z2-7]{32}", order_id)
+    return "q" + (order_id if ours else b32encode(hashlib.sha256(order_id.encode()).digest()).decode())[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An order on record before anything is sent: what was decided, not yet how much it is in lots."""
+
+    order_id: ClientOrderId
+    bar: BarId
+    kind: Kind
+    leg: str
+    side: Side
+    size: float | None = None  # units, or a fraction of the equity, as the strategy gave it
+    sl: float | None = None
+    tp: float | None = None
+    position: Ticket | None = None
+    tag: object = None
+
+    @property
+    def symbol(self) -> str:
+        """What is traded."""
+        return self.bar.symbol
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An intent and what has become of it: a row of `orders`."""
+
+    intent: Intent
+    status: Status
+    attempts: int
+    volume: float | None
+    retcode: int | None
+    message: str | None
+    ticket: int | None  # MetaTrader's order
+    executed_price: float | None
+    executed_volume: float | None
+    request: dict[str, object] | None
+    updated_at: datetime

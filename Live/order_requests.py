@@ -33,6 +33,25 @@ class Label:
             raise ValueError(f"a comment has 1 to {COMMENT_LIMIT} ASCII characters, not {self.key!r}")
 
 
+@dataclass(frozen=True, slots=True)
+class Market:
+    """A symbol and its quote."""
+
+    spec: SymbolSpec
+    quote: Quote
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Stop loss and take profit; None is no level."""
+
+    sl: float | None = None
+    tp: float | None = None
+
+
+NO_LEVELS = Levels()
+
+
 def fillings(spec: SymbolSpec) -> tuple[int, ...]:
     """The filling modes that the symbol allows for market orders, the best first.
 
@@ -45,26 +64,20 @@ def fillings(spec: SymbolSpec) -> tuple[int, ...]:
     return (*flagged, RETURN) if spec.execution == EXECUTION_EXCHANGE else flagged or (FOK,)
 
 
-def entry_request(side: Side, lots: float, quote: Quote, spec: SymbolSpec, label: Label, *, sl: float | None = None, tp: float | None = None) -> dict[str, Any]:  # noqa: PLR0913
+def entry_request(side: Side, lots: float, market: Market, label: Label, levels: Levels = NO_LEVELS) -> dict[str, Any]:
     """A market order that opens a position, with its stops in the same request."""
-    request = _deal(side, lots, quote, spec, label)
-    return request | {"sl": _level(sl, spec), "tp": _level(tp, spec)}
+    return _deal(side, lots, market, label) | _on_grid(levels, market.spec)
 
 
-def close_request(position: Position, lots: float, quote: Quote, spec: SymbolSpec, label: Label) -> dict[str, Any]:
+def close_request(position: Position, lots: float, market: Market, label: Label) -> dict[str, Any]:
     """A market order that closes so many lots of a position, which it names: without the ticket it would open another one."""
-    return _deal(position.side.opposite, min(lots, position.lots), quote, spec, label) | {"position": int(position.ticket)}
+    return _deal(position.side.opposite, min(lots, position.lots), market, label) | {"position": int(position.ticket)}
 
 
-def protect_request(position: Position, spec: SymbolSpec, *, sl: float | None, tp: float | None) -> dict[str, Any]:
+def protect_request(position: Position, levels: Levels, spec: SymbolSpec) -> dict[str, Any]:
     """A request that gives a position these levels; a level that is None is taken away."""
-    return {
-        "action": TRADE_ACTION_SLTP,
-        "symbol": position.symbol,
-        "position": int(position.ticket),
-        "sl": _level(sl, spec),
-        "tp": _level(tp, spec),
-    }
+    request = {"action": TRADE_ACTION_SLTP, "symbol": position.symbol, "position": int(position.ticket)}
+    return request | _on_grid(levels, spec)
 
 
 def at_quote(request: Mapping[str, Any], quote: Quote, *, filling: int | None = None) -> dict[str, Any]:
@@ -79,7 +92,9 @@ def at_quote(request: Mapping[str, Any], quote: Quote, *, filling: int | None = 
 
 def faults(request: Mapping[str, Any], spec: SymbolSpec, quote: Quote) -> list[str]:
     """What the broker would refuse in a request, one sentence each; empty when it looks right."""
-    found = [f"{field} must be finite, is {value}" for field, value in request.items() if isinstance(value, float) and not math.isfinite(value)]
+    found = [
+        f"{field} must be finite, is {value}" for field, value in request.items() if isinstance(value, float) and not math.isfinite(value)
+    ]
     found += _level_faults(request, spec, quote)
     if request["action"] != TRADE_ACTION_DEAL:
         return found
@@ -108,23 +123,24 @@ def _level_faults(request: Mapping[str, Any], spec: SymbolSpec, quote: Quote) ->
     return found
 
 
-def _deal(side: Side, lots: float, quote: Quote, spec: SymbolSpec, label: Label) -> dict[str, Any]:
+def _deal(side: Side, lots: float, market: Market, label: Label) -> dict[str, Any]:
     return {
         "action": TRADE_ACTION_DEAL,
-        "symbol": spec.name,
+        "symbol": market.spec.name,
         "volume": float(lots),
         "type": ORDER_TYPE[side],
-        "price": float(quote.price_for(side)),
+        "price": float(market.quote.price_for(side)),
         "deviation": int(label.deviation),
         "magic": int(label.magic),
         "comment": label.key,
         "type_time": ORDER_TIME_GTC,
-        "type_filling": fillings(spec)[0],
+        "type_filling": fillings(market.spec)[0],
     }
 
 
-def _level(price: float | None, spec: SymbolSpec) -> float:
-    return 0.0 if price is None else float(spec.on_grid(price))
+def _on_grid(levels: Levels, spec: SymbolSpec) -> dict[str, float]:
+    prices = {"sl": levels.sl, "tp": levels.tp}
+    return {name: 0.0 if price is None else float(spec.on_grid(price)) for name, price in prices.items()}
 
 
 def ticket_of(request: Mapping[str, Any]) -> Ticket | None:

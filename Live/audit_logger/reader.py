@@ -36,13 +36,13 @@ FIRST_RUN_OF_CURVE = """
 SELECT coalesce(max(before.run_id), 0) + 1 AS run_id
 FROM runs AS this JOIN runs AS before ON before.run_id < this.run_id
 WHERE this.run_id = :run
-  AND ((before.login, before.server, before.strategy_id, before.mode) <> (this.login, this.server, this.strategy_id, this.mode)
+  AND ((before.slot, before.mode) <> (this.slot, this.mode)
        OR coalesce(before.ended_at, before.started_at) > this.started_at)
 """
 STATE = "SELECT key, value FROM state"
 POSITIONS = """
 SELECT ticket, updated_at, strategy_id, symbol, side, volume, entry_price, entry_time, sl, tp, price_current, profit, swap
-FROM positions WHERE substr(slot, 1, length(:slot)) = :slot ORDER BY entry_time DESC, ticket DESC LIMIT 500
+FROM positions WHERE slot = :slot ORDER BY entry_time DESC, ticket DESC LIMIT 500
 """
 RECENT_ORDERS = """
 SELECT id, timestamp, updated_at, client_order_id, run_id, strategy_id, magic, symbol, timeframe, bar_time, kind, side, order_type,
@@ -64,8 +64,8 @@ FROM trades ORDER BY id DESC LIMIT :page
 """
 DAY_TOTALS = """
 SELECT count(*) AS trades, coalesce(sum(net_profit), 0.0) AS profit
-FROM trades
-WHERE timestamp >= :day AND timestamp < date(:day, '+1 day') AND substr(slot, 1, length(:slot)) = :slot
+FROM trades INDEXED BY trades_by_time
+WHERE timestamp >= :day AND timestamp < date(:day, '+1 day') AND slot = :slot
 """
 BAR_COUNTS = "SELECT count(*) AS bars FROM bars WHERE id >= :first AND id < :end"
 SIGNAL_COUNTS = "SELECT coalesce(sum(signal <> 'HOLD'), 0) AS signals FROM signals WHERE id >= :first AND id < :end"
@@ -83,7 +83,9 @@ SELECT count(*) AS trades,
        coalesce(sum(net_profit), 0.0) AS profit,
        coalesce(sum(net_profit > 0), 0) AS winning,
        coalesce(sum(net_profit < 0), 0) AS losing,
-       count(DISTINCT iif(EXISTS (SELECT 1 FROM positions AS p WHERE p.ticket = t.position_ticket), NULL, position_ticket)) AS closed
+       count(DISTINCT position_ticket) FILTER (
+           WHERE NOT EXISTS (SELECT 1 FROM positions AS p WHERE p.slot = t.slot AND p.ticket = t.position_ticket)
+       ) AS closed
 FROM trades AS t WHERE id >= :first AND id < :end
 """
 UNSETTLED = "SELECT count(*) AS orders FROM orders WHERE status IN ('UNKNOWN', 'UNRESOLVED')"
@@ -123,6 +125,7 @@ class Run:
     """One start of the trader: who, what, in which mode. Times are the session's clock, virtual in a replay."""
 
     run_id: int
+    slot: str  # login@server/strategy_id/magic
     started_at: str
     ended_at: str | None
     mode: str  # DRY, DEMO, REAL
@@ -135,11 +138,6 @@ class Run:
     initial_balance: float
     exit_code: int | None
     end_reason: str | None
-
-    @property
-    def slot_prefix(self) -> str:
-        """How the slots of this strategy on this account begin, with any magic number."""
-        return f"{self.login}@{self.server}/{self.strategy_id}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +202,7 @@ class AuditReader:
 
     def positions(self, run: Run) -> list[Row]:
         """What this run's strategy holds now, newest first."""
-        return self._rows(POSITIONS, {"slot": run.slot_prefix})
+        return self._rows(POSITIONS, {"slot": run.slot})
 
     def unsettled_orders(self) -> int:
         """Orders of which nobody knows yet what became of them."""
@@ -228,7 +226,7 @@ class AuditReader:
 
     def day_totals(self, run: Run, day: str) -> tuple[int, float]:
         """How many trades this run's strategy closed on `day` (2017-04-19), in this run or an earlier one, and their net profit."""
-        row = self._one(DAY_TOTALS, {"day": day, "slot": run.slot_prefix})
+        row = self._one(DAY_TOTALS, {"day": day, "slot": run.slot})
         return _whole(row["trades"]), _real(row["profit"])
 
     def run_counts(self, run_id: int) -> RunCounts:

@@ -6,6 +6,7 @@ CREATE TABLE runs (
     run_id           INTEGER PRIMARY KEY,
     started_at       TEXT NOT NULL,
     ended_at         TEXT,
+    slot             TEXT NOT NULL,                       -- login@server/strategy_id/magic
     mode             TEXT NOT NULL CHECK (mode IN ('DRY', 'DEMO', 'REAL')),
     terminal         TEXT NOT NULL,                       -- simulated, native, remote
     login            INTEGER NOT NULL,
@@ -77,6 +78,7 @@ CREATE TABLE orders (
     symbol           TEXT NOT NULL,
     timeframe        TEXT NOT NULL,
     bar_time         TEXT NOT NULL,
+    bar_epoch        INTEGER NOT NULL,
     kind             TEXT NOT NULL CHECK (kind IN ('ENTRY', 'EXIT', 'PARTIAL', 'SLTP', 'FLATTEN')),
     leg              TEXT NOT NULL,
     side             TEXT NOT NULL CHECK (side IN ('BUY', 'SELL')),
@@ -102,6 +104,7 @@ CREATE TABLE orders (
 CREATE INDEX orders_by_status ON orders (status);
 CREATE INDEX orders_by_time ON orders (timestamp);
 CREATE INDEX orders_by_position ON orders (position_ticket);
+CREATE INDEX orders_by_ticket ON orders (slot, mt5_order_id);
 
 CREATE TABLE order_events (
     seq              INTEGER PRIMARY KEY,
@@ -119,10 +122,11 @@ CREATE UNIQUE INDEX one_send_per_attempt ON order_events (client_order_id, attem
 CREATE INDEX order_events_by_time ON order_events (timestamp);
 
 CREATE TABLE fills (
-    deal_ticket      INTEGER PRIMARY KEY,
+    slot             TEXT NOT NULL,                       -- deal tickets are unique on one account only
+    deal_ticket      INTEGER NOT NULL,
     timestamp        TEXT NOT NULL,
+    epoch            INTEGER NOT NULL,                    -- the same on the server's clock, seconds
     run_id           INTEGER NOT NULL REFERENCES runs,
-    slot             TEXT NOT NULL,
     order_ticket     INTEGER NOT NULL,
     position_id      INTEGER NOT NULL,
     client_order_id  TEXT,
@@ -137,9 +141,10 @@ CREATE TABLE fills (
     fee              REAL NOT NULL,
     reason           INTEGER NOT NULL,                    -- DEAL_REASON_*
     magic            INTEGER NOT NULL,
-    comment          TEXT NOT NULL
-) STRICT;
-CREATE INDEX fills_by_position ON fills (position_id);
+    comment          TEXT NOT NULL,
+    PRIMARY KEY (slot, deal_ticket)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX fills_by_position ON fills (slot, position_id);
 
 -- One row per closing deal: what backtesting.py calls a closed trade.
 CREATE TABLE trades (
@@ -163,15 +168,16 @@ CREATE TABLE trades (
     duration_seconds  REAL NOT NULL,
     exit_reason       TEXT NOT NULL,                      -- strategy, stop loss, take profit, stop out, manual
     position_ticket   INTEGER NOT NULL,
-    exit_deal         INTEGER NOT NULL UNIQUE,
-    tag               TEXT CHECK (tag IS NULL OR json_valid(tag))
+    exit_deal         INTEGER NOT NULL,
+    tag               TEXT CHECK (tag IS NULL OR json_valid(tag)),
+    UNIQUE (slot, exit_deal)
 ) STRICT;
 CREATE INDEX trades_by_time ON trades (timestamp);
 
 CREATE TABLE positions (
-    ticket         INTEGER PRIMARY KEY,
-    updated_at     TEXT NOT NULL,
     slot           TEXT NOT NULL,
+    ticket         INTEGER NOT NULL,
+    updated_at     TEXT NOT NULL,
     strategy_id    TEXT NOT NULL,
     symbol         TEXT NOT NULL,
     side           TEXT NOT NULL CHECK (side IN ('BUY', 'SELL')),
@@ -182,8 +188,9 @@ CREATE TABLE positions (
     tp             REAL,
     price_current  REAL NOT NULL,
     profit         REAL NOT NULL,
-    swap           REAL NOT NULL
-) STRICT;
+    swap           REAL NOT NULL,
+    PRIMARY KEY (slot, ticket)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE events (
     id          INTEGER PRIMARY KEY,

@@ -46,7 +46,7 @@ def create_app(db_path: Path, *, stop_file: Path, clock: Clock | None = None) ->
     app.json = StrictJSON(app)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.wsgi_app = Guard(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to put something in front
-    _add_endpoints(app, db_path, KillSwitchFile(stop_file.absolute(), (), enabled=True), clock or SystemClock())
+    _add_endpoints(app, db_path, KillSwitchFile(stop_file.absolute(), enabled=True), clock or SystemClock())
     app.register_error_handler(RecordUnavailable, _unavailable)
     app.register_error_handler(HTTPException, _refused)
     return app
@@ -103,14 +103,14 @@ def _add_endpoints(app: Flask, db_path: Path, kill_switch: KillSwitchFile, clock
             return render_template("dashboard.html", problem=str(problem)), 503
         return render_template("dashboard.html", problem=""), 200
 
-    add("/api/status", lambda reader: answers.status(reader, clock.now(), kill_switch.found()))
+    add("/api/status", lambda reader: answers.status(reader, clock.now(), kill_switch))
     add("/api/summary", answers.summary)
     add("/api/positions", answers.positions)
     add("/api/recent_orders", answers.recent_orders)
     add("/api/recent_signals", lambda reader: answers.recent_signals(reader, hold=_with_hold()))
     add("/api/recent_trades", answers.recent_trades)
     add("/api/equity", answers.equity)
-    add("/api/overview", lambda reader: answers.overview(reader, clock.now(), kill_switch.found(), hold=_with_hold()))
+    add("/api/overview", lambda reader: answers.overview(reader, clock.now(), kill_switch, hold=_with_hold()))
     app.add_url_rule("/health", "/health", health, methods=["GET"])
     app.add_url_rule("/", "/", page, methods=["GET"])
 

@@ -3,19 +3,20 @@
 import dataclasses
 import math
 from datetime import datetime
-from pathlib import Path
 
 from Live.audit_logger.reader import AuditReader, Row, Run
 from Live.dashboard.standing import Standing, day_of, kill_switch_of, trader_of, trading_of
+from Live.kill_switch import KillSwitchFile
 
 Answer = dict[str, object]
 
 EXACT = 2**53  # JavaScript's numbers are exact up to here; what is larger travels as text
+CENTS = 8  # decimals: sums of money without the binary noise of 0.1 + 0.2
 LONGEST_SHOWN = 500  # characters
 DEEPEST_SHOWN = 8  # lists and objects in one another; ours are 4 deep
 
 
-def status(reader: AuditReader, now: datetime, stop_file: Path | None) -> Answer:
+def status(reader: AuditReader, now: datetime, kill_switch: KillSwitchFile) -> Answer:
     """`/api/status`: who trades what in which mode, and may it?
 
     `mode` (DRY, DEMO, REAL; null before the first run), `trading_enabled`, `reason` (one sentence), `kill_switch` {`active`,
@@ -26,13 +27,13 @@ def status(reader: AuditReader, now: datetime, stop_file: Path | None) -> Answer
     """
     run, state = reader.latest_run(), reader.state()
     trader = trader_of(run, state.get("heartbeat"), now)
-    kill_switch = kill_switch_of(run, state.get("kill_switch"), stop_file)
-    enabled, reason = trading_of(trader, kill_switch, state.get("trading"))
+    stop = kill_switch_of(run, state.get("kill_switch"), kill_switch)
+    enabled, reason = trading_of(trader, stop, state.get("trading"))
     return {
         "mode": run.mode if run else None,
         "trading_enabled": enabled,
         "reason": reason,
-        "kill_switch": dataclasses.asdict(kill_switch),
+        "kill_switch": dataclasses.asdict(stop),
         "trader": {"state": trader.standing.value, **{k: v for k, v in dataclasses.asdict(trader).items() if k != "standing"}},
         "run": _run(run) if run else None,
         "market_time": state.get("market_time"),
@@ -66,7 +67,7 @@ def summary(reader: AuditReader) -> Answer:
         "success_rate": _percent(counts.orders_filled, counts.orders_sent),
         "day": day,
         "daily_trades": trades_today,
-        "daily_pnl": profit_today,
+        "daily_pnl": round(profit_today, CENTS),
         "daily_change": _difference(money["equity"], opening),
         "initial_balance": run.initial_balance,
         **money,
@@ -81,7 +82,7 @@ def summary(reader: AuditReader) -> Answer:
         "winning_trades": counts.winning_trades,
         "losing_trades": counts.losing_trades,
         "win_rate": _percent(counts.winning_trades, counts.trades),
-        "realized_profit": counts.profit,
+        "realized_profit": round(counts.profit, CENTS),
     }
 
 
@@ -120,10 +121,10 @@ def equity(reader: AuditReader) -> Answer:
     return {"points": [{name: row[name] for name in ("timestamp", "equity", "balance")} for row in rows]}
 
 
-def overview(reader: AuditReader, now: datetime, stop_file: Path | None, *, hold: bool) -> Answer:
+def overview(reader: AuditReader, now: datetime, kill_switch: KillSwitchFile, *, hold: bool) -> Answer:
     """`/api/overview`: all of the above in one answer from one moment, under the names of their endpoints; the page shows this."""
     return {
-        "status": status(reader, now, stop_file),
+        "status": status(reader, now, kill_switch),
         "summary": summary(reader),
         "positions": positions(reader),
         "recent_orders": recent_orders(reader),
@@ -187,7 +188,7 @@ def _of(value: object, key: str) -> object:
 
 
 def _difference(new: object, old: object) -> float | None:
-    return float(new) - float(old) if isinstance(new, int | float) and isinstance(old, int | float) else None
+    return round(float(new) - float(old), CENTS) if isinstance(new, int | float) and isinstance(old, int | float) else None
 
 
 def _percent(part: int, whole: int) -> float | None:
@@ -196,4 +197,4 @@ def _percent(part: int, whole: int) -> float | None:
 
 def _floating(held: list[Row]) -> float:
     numbers = [row[name] for row in held for name in ("profit", "swap")]
-    return math.fsum(number for number in numbers if isinstance(number, int | float) and math.isfinite(number))
+    return round(math.fsum(number for number in numbers if isinstance(number, int | float) and math.isfinite(number)), CENTS)

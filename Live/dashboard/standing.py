@@ -1,12 +1,12 @@
-"""(pure) Is somebody trading, and may they? Old numbers must never pass for fresh ones."""
+"""Is somebody trading, and may they? Old numbers must never pass for fresh ones."""
 
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from Live.audit_logger.reader import Run
+from Live.kill_switch import KillSwitchFile
 
 # The trader beats at least once a turn of its loop, and a turn may wait for INTERVAL_SECONDS.
 SLACK_SECONDS = 15.0
@@ -36,7 +36,10 @@ class Trader:
 
 @dataclass(frozen=True, slots=True)
 class KillSwitch:
-    """The emergency stop: on when the trader said so, or when the file is there and the run obeys it."""
+    """The emergency stop: on when the trader said so, or when the file is there and the run obeys it.
+
+    `file` is the one that is there, or the one that would stop the trader.
+    """
 
     active: bool
     enabled: bool
@@ -61,11 +64,12 @@ def trader_of(run: Run | None, heartbeat: object, now: datetime) -> Trader:
     )
 
 
-def kill_switch_of(run: Run | None, said: object, found: Path | None) -> KillSwitch:
-    """The kill switch by what the trader `said` (`{"active", "file"}`) and what was `found` in the stop file's folder."""
+def kill_switch_of(run: Run | None, said: object, switch: KillSwitchFile) -> KillSwitch:
+    """The kill switch by what the trader `said` (`{"active", "file"}`) and what is in the stop file's folder now."""
     state = said if isinstance(said, Mapping) else {}
     enabled = run is None or run.settings.get("ENABLE_KILL_SWITCH") is not False
-    file = found if found is not None else state.get("file") or ""
+    found = switch.found()
+    file = found or state.get("file") or switch.path or ""
     return KillSwitch(active=enabled and (found is not None or state.get("active") is True), enabled=enabled, file=str(file))
 
 

@@ -1,0 +1,120 @@
+"""`python -m Live VERB`: run and dashboard."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from Live.config import PROJECT_ROOT, load_config
+from Live.errors import LiveError
+
+HELP = {"help_option_names": ["-h", "--help"]}
+INTERRUPTED = 130
+
+
+@click.group(context_settings=HELP)
+def cli() -> None:
+    """Trade an unchanged backtesting.py strategy on MetaTrader 5, or on the simulated terminal."""
+
+
+def _absolute(text: str | None) -> Path | None:
+    # a path on the command line is relative to where it was typed, one in the settings to the project
+    return None if text is None else Path.cwd() / Path(text).expanduser()
+
+
+def _prices(words: Sequence[str]) -> dict[str, str] | None:
+    """`FILE`, or `SYMBOL=FILE` for each symbol."""
+    files = {}
+    for word in words:
+        symbol, equals, file = word.partition("=")
+        symbol, file = (symbol, file) if equals and not Path(word).exists() else ("", word)
+        files[symbol] = str(_absolute(file))
+    return files or None
+
+
+@cli.command(context_settings=HELP)
+@click.option("--strategy", "-s", required=True, metavar="FILE[:CLASS]", help="A backtesting.py strategy file.")
+@click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
+@click.option("--dry-run", is_flag=True, default=None, help="Trade on paper, whatever the settings say (DRY_RUN=true).")
+@click.option("--symbols", metavar="A,B", help="Symbols to trade (SYMBOLS).")
+@click.option("--timeframe", metavar="1h", help="Bars to decide on (TIMEFRAME).")
+@click.option("--params", multiple=True, metavar="NAME=VALUE …", help="Parameters of the strategy, as many as you like after one --params.")
+@click.option("--data", multiple=True, metavar="[SYMBOL=]FILE", help="Your own prices for the simulated terminal (SIM_PRICES).")
+@click.option("--speed", metavar="N|max", help="Market seconds that a replay plays in one second (SIM_SPEED).")
+@click.option("--once", is_flag=True, help="Decide the newest closed bar, act, and leave.")
+@click.option("--fresh", is_flag=True, help="Start a new simulated account; without it an earlier replay is continued.")
+@click.option("--dashboard/--no-dashboard", default=None, help="Show the page while it trades (DASHBOARD).")
+def run(
+    strategy: str, params: tuple[str, ...], env_file: str | None, data: tuple[str, ...], *, once: bool, fresh: bool, **flags: Any
+) -> int:
+    """Trade a strategy, on paper unless the settings say otherwise."""
+    from Live.running import trade_strategy
+
+    sim_speed = flags.pop("speed")
+    config = load_config({**flags, "sim_speed": sim_speed, "sim_prices": _prices(data)}, _absolute(env_file), os.environ)
+    return trade_strategy(strategy, config, params, once=once, fresh=fresh)
+
+
+@cli.command(context_settings=HELP)
+@click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
+@click.option("--db", metavar="FILE", help="The record to show (AUDIT_DB_PATH).")
+@click.option("--port", metavar="N", help="Where to listen on 127.0.0.1 (DASHBOARD_PORT).")
+def dashboard(env_file: str | None, db: str | None, port: str | None) -> int:
+    """Show the record at http://127.0.0.1:5000; needs no trader."""
+    from Live.dashboard import serve
+
+    path = _absolute(db)
+    config = load_config({"audit_db_path": None if path is None else str(path), "dashboard_port": port}, _absolute(env_file), os.environ)
+    click.echo(f"Dashboard of {config.audit_db_path} at http://127.0.0.1:{config.dashboard_port} (Ctrl-C ends it)", err=True)
+    serve(config.audit_db_path, config.kill_switch_file, config.dashboard_port)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. Mistakes of the user are sentences on stderr, never tracebacks."""
+    from Backtest.errors import BadInput
+
+    words = _spread(list(sys.argv[1:] if arguments is None else arguments), "--params")
+    try:
+        return int(cli.main(words, prog_name="python -m Live", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BadInput as error:
+        return _complain(error.mistakes, 2)
+    except LiveError as error:
+        return _complain(getattr(error, "mistakes", (str(error),)), error.exit_code)
+
+
+def trade() -> None:
+    """`python live_trader.py …` is `python -m Live run …`."""
+    sys.exit(main(["run", *sys.argv[1:]]))
+
+
+def _spread(words: list[str], option: str) -> list[str]:
+    """`--params a=1 b=2` → `--params a=1 --params b=2`: click's options take a fixed number of words."""
+    spread: list[str] = []
+    inside = False
+    for word in words:
+        if inside and not word.startswith("-"):
+            spread += [option, word]
+            continue
+        inside = word == option
+        spread += [] if inside else [word]
+    return spread
+
+
+def _complain(mistakes: Sequence[str], code: int) -> int:
+    for mistake in mistakes:
+        click.echo(f"error: {mistake}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(PROJECT_ROOT))
+    sys.exit(main())

@@ -1,0 +1,122 @@
+// Tables that change in place: a row that stays keeps its element, so scrolling, selection and focus survive a refresh.
+
+import * as format from "./format.js";
+
+const STATUS = new Map([
+  ["FILLED", "good"], ["LATE_FILLED", "warn"], ["PARTIALLY_FILLED", "warn"], ["PLACED", "warn"], ["PENDING", "warn"],
+  ["SUBMITTED", "warn"], ["FAILED", "bad"], ["UNKNOWN", "bad"], ["UNRESOLVED", "bad"],
+]);
+const SIDE = new Map([["BUY", "buy"], ["SELL", "sell"]]);
+
+const text = (title, name, pick = {}) => ({ title, of: (row) => format.words(row[name]), ...pick });
+const time = (title, name) => ({ title, of: (row) => format.time(row[name]), css: () => "time" });
+const number = (title, of, css = () => "") => ({ title, of, css: (row) => `number ${css(row)}` });
+const lots = (title, name) => number(title, (row, page) => format.fixed(row[name], page.lots));
+const price = (title, name) => number(title, (row, page) => format.fixed(row[name], page.prices.get(row.symbol)));
+const pnl = (title, name) => number(title, (row) => format.signed(row[name]), (row) => format.tone(row[name]));
+const side = (name = "side") => text("Side", name, { css: (row) => SIDE.get(row[name]) || "" });
+const status = (title, name) => text(title, name, { css: (row) => `badge ${STATUS.get(row[name]) || ""}` });
+const long = (title, name) => text(title, name, { css: () => "long" });
+
+// `keys`: columns that tell rows apart. `lots` and `prices`: columns whose decimals must line up.
+// What matters most comes first: on a phone the rest is reached by scrolling sideways.
+export const TABLES = {
+  positions: {
+    keys: ["ticket"], lots: ["volume"], prices: ["entry_price", "price_current", "sl", "tp"],
+    empty: "No open position.",
+    columns: [text("Symbol", "symbol"), side(), lots("Lots", "volume"), pnl("P/L", "profit"), price("Entry", "entry_price"),
+      price("Now", "price_current"), price("SL", "sl"), price("TP", "tp"), pnl("Swap", "swap"), time("Since", "entry_time"),
+      text("Ticket", "ticket", { css: () => "number" })],
+  },
+  trades: {
+    keys: ["id"], lots: ["volume"], prices: ["entry_price", "exit_price"],
+    empty: "No closed trade yet.",
+    columns: [time("Closed", "exit_time"), text("Symbol", "symbol"), side(), pnl("Net P/L", "net_profit"), lots("Lots", "volume"),
+      price("Entry", "entry_price"), price("Exit", "exit_price"), number("Held", (row) => format.duration(row.duration_seconds)),
+      text("Closed by", "exit_reason")],
+  },
+  orders: {
+    keys: ["id"], lots: ["volume"], prices: ["price", "executed_price", "sl", "tp"],
+    empty: "No order yet.",
+    columns: [time("Time", "timestamp"), text("Symbol", "symbol"), side(), status("Status", "status"), text("Kind", "kind"),
+      lots("Lots", "volume"), price("Asked", "price"), price("Filled", "executed_price"), price("SL", "sl"), price("TP", "tp"),
+      long("Message", "message")],
+  },
+  signals: {
+    keys: ["id"], lots: [], prices: ["price", "stop_loss", "take_profit"],
+    empty: "No signal yet.",
+    columns: [time("Bar", "bar_time"), text("Symbol", "symbol"), text("Signal", "signal", { css: (row) => SIDE.get(row.signal) || "" }),
+      status("Order", "order_status"), price("Price", "price"), price("SL", "stop_loss"), price("TP", "take_profit"),
+      long("Reason", "reason")],
+  },
+};
+
+export function showTable(table, kind, rows) {
+  if (!table.tHead) build(table, kind);
+  const page = measure(kind, rows);
+  const body = table.tBodies[0];
+  const known = new Map([...body.rows].map((row) => [row.dataset.key, row]));
+  if (!rows.length) {
+    body.replaceChildren(emptyRow(kind));
+    return;
+  }
+  rows.forEach((values, index) => {
+    const key = kind.keys.map((name) => values[name]).join("/");
+    const row = known.get(key) || newRow(kind, key);
+    known.delete(key);
+    if (body.rows[index] !== row) body.insertBefore(row, body.rows[index] || null);
+    fill(row, kind, values, page);
+  });
+  known.forEach((row) => row.remove());
+}
+
+function measure(kind, rows) {
+  const prices = new Map();
+  for (const row of rows) {
+    const needed = format.decimals(kind.prices.map((name) => row[name]), 2);
+    prices.set(row.symbol, Math.max(needed, prices.get(row.symbol) || 0));
+  }
+  return { prices, lots: format.decimals(rows.flatMap((row) => kind.lots.map((name) => row[name])), 2) };
+}
+
+function build(table, kind) {
+  const head = table.createTHead().insertRow();
+  for (const column of kind.columns) {
+    const cell = document.createElement("th");
+    cell.scope = "col";
+    cell.textContent = column.title;
+    if (column.css && column.css({}).startsWith("number")) cell.className = "number";
+    head.append(cell);
+  }
+  table.createTBody();
+}
+
+function newRow(kind, key) {
+  const row = document.createElement("tr");
+  row.dataset.key = key;
+  for (const _column of kind.columns) row.insertCell().append(document.createElement("span"));
+  return row;
+}
+
+function emptyRow(kind) {
+  const row = document.createElement("tr");
+  row.dataset.key = "empty";
+  const cell = row.insertCell();
+  cell.colSpan = kind.columns.length;
+  cell.className = "empty";
+  cell.textContent = kind.empty;
+  return row;
+}
+
+function fill(row, kind, values, page) {
+  kind.columns.forEach((column, index) => {
+    const cell = row.cells[index];
+    setText(cell.firstChild, column.of(values, page));
+    const css = column.css ? column.css(values).trim() : "";
+    if (cell.className !== css) cell.className = css;
+  });
+}
+
+export function setText(element, value) {
+  if (element.textContent !== value) element.textContent = value;
+}

@@ -1,0 +1,187 @@
+"""From intents on record to requests: the position to close, the lots to buy, the limits, and whether it is still time."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from Live.desk import Desk
+from Live.model import Intent, Kind, Order, Quote, Status, SymbolSpec, client_order_id
+from Live.order_requests import Label, Levels, Market, close_request, entry_request, protect_request
+from Live.risk import capped
+from Live.sizing import Sizing, TooSmall, check_affordable, lots_of_units, risk_lots, strategy_units
+
+# Of a close: it is done, or there was nothing left to close.
+CLOSED_WELL = frozenset({Status.FILLED, Status.CANCELLED})
+
+
+class IntentCarrier:
+    """Carries out the intents of one symbol, in the order of their decisions."""
+
+    def __init__(self, symbol: str, desk: Desk) -> None:
+        self._symbol, self._desk = symbol, desk
+        config = desk.config
+        self._sizing = Sizing(config.sizing, config.default_risk_pct / 100, config.fixed_lots, desk.bridge.backtest)
+        # the executor puts the order's own key in place of this comment
+        self._label = Label(desk.slot.magic, "live", config.deviation_points)
+
+    def carry_out(self, intents: Sequence[Intent]) -> None:
+        """Send one bar's orders; an entry behind a close that failed is not sent."""
+        blocked: str | None = None
+        for intent, reducing in _in_groups(intents):
+            if intent.kind is Kind.ENTRY:
+                blocked = self._enter(intent, reducing, blocked) or blocked
+            elif intent.kind is Kind.SLTP:
+                self._protect(intent)
+            else:
+                blocked = _blocking(self._close(intent, intent.size)) or blocked
+
+    def reclose(self, order: Order) -> None:
+        """Decide a full close again whose order is proved not to have happened, if its position is still there.
+
+        Closing by ticket cannot open anything: the server refuses a second one (FAULTS.md §2.7).
+        """
+        old = order.intent
+        if old.kind is not Kind.EXIT or self._desk.state.position(old.position) is None:
+            return
+        leg = f"{old.leg}+"
+        again = replace(old, leg=leg, order_id=client_order_id(old.bar, old.kind, leg))
+        if self._desk.record.order(again.order_id) is None:
+            with self._desk.record.transaction(durable=True):
+                self._desk.record.add_intent(again)
+            self._close(again, again.size)
+
+    def too_old(self, follower: int) -> str | None:
+        """Why a decision is not acted upon any more; its age counts from the open of the bar that followed (server seconds)."""
+        age, allowed = self._desk.connector.server_now() - follower, self._desk.max_signal_age
+        return f"expired: {age:.0f} s old, MAX_SIGNAL_AGE_SECONDS allows {allowed:.0f}" if age > allowed else None
+
+    # closes and stops
+
+    def _close(self, intent: Intent, units: float | None) -> Status:
+        """Close so many units of the intent's position, or all of it."""
+        desk = self._desk
+        position = desk.state.position(intent.position)
+        if position is None:
+            return self._end(intent, Status.CANCELLED, "the position is closed already")
+        market = self._market()
+        lots = position.lots
+        if units is not None and units < market.spec.units(lots):
+            try:
+                lots = lots_of_units(units, market.spec)
+            except TooSmall as reason:
+                return self._end(intent, Status.DENIED, str(reason))
+        return self._send(intent, close_request(position, lots, market, self._label))
+
+    def _protect(self, intent: Intent) -> Status:
+        position = self._desk.state.position(intent.position)
+        if position is None:
+            return self._end(intent, Status.CANCELLED, "the position is closed already")
+        return self._send(intent, protect_request(position, Levels(intent.sl, intent.tp), self._market().spec))
+
+    # entries
+
+    def _enter(self, intent: Intent, reducing: Sequence[Intent], blocked: str | None) -> str | None:
+        """Close the opposite trades that the entry takes from, then open what is left of it. Returns what blocks later entries."""
+        refusal = (Status.EXPIRED, late) if (late := self._too_late(intent)) else (Status.DENIED, blocked) if blocked else None
+        if refusal is not None:
+            for each in (*reducing, intent):
+                self._end(each, *refusal)
+            return blocked
+        try:
+            left = self._units(intent, self._market().quote)
+        except TooSmall as reason:
+            for each in (*reducing, intent):
+                self._end(each, Status.DENIED, str(reason))
+            return None
+        for each in reducing:
+            held = each.size or 0.0
+            if not left:
+                self._end(each, Status.CANCELLED, "not needed: the order was smaller than the trades before this one")
+                continue
+            blocked = blocked or _blocking(self._close(each, min(left, held)))
+            left = max(0.0, left - held)
+        self._open(intent, left, blocked)
+        return blocked
+
+    def _open(self, intent: Intent, units: float, blocked: str | None) -> None:
+        if blocked or not units:
+            status = Status.DENIED if blocked else Status.CANCELLED
+            self._end(intent, status, blocked or "the order was used up by closing opposite trades")
+            return
+        market = self._market()
+        try:
+            lots = self._lots(intent, units, market)
+        except TooSmall as reason:
+            self._end(intent, Status.DENIED, str(reason))
+            return
+        request = entry_request(intent.side, lots, market, self._label, Levels(intent.sl, intent.tp))
+        self._send(intent, request, gate=lambda quote: self._gate(intent, quote))
+
+    def _units(self, intent: Intent, quote: Quote) -> float:
+        """Units that the whole entry stands for, before opposite trades are taken from."""
+        shown = self._desk.state.shown(self._symbol)
+        if self._sizing.rule_for(intent.sl) == "strategy":
+            return abs(strategy_units(self._sizing, intent.size or 0.0, shown, quote))
+        # a size of our own is the size of the new position: what stands against it is closed beside it
+        opposite = sum(abs(trade.size) for trade in shown.open if trade.size * intent.side.sign < 0)
+        spec = self._market().spec
+        return spec.units(self._lots_by_rule(intent, quote, spec)) + (0.0 if self._desk.bridge.backtest["hedging"] else opposite)
+
+    def _lots_by_rule(self, intent: Intent, quote: Quote, spec: SymbolSpec) -> float:
+        if self._sizing.rule_for(intent.sl) == "fixed":
+            return self._sizing.fixed_lots
+        connector, price = self._desk.connector, quote.price_for(intent.side)
+        loss = None if intent.sl is None else -connector.money_of(self._symbol, intent.side, 1.0, entry=price, exit_price=intent.sl)
+        return risk_lots(self._sizing, connector.account().equity, loss, spec)
+
+    def _lots(self, intent: Intent, units: float, market: Market) -> float:
+        """Lots of the new position, within MAX_POSITION_SIZE. Raises TooSmall."""
+        desk = self._desk
+        if self._sizing.rule_for(intent.sl) == "strategy":
+            check_affordable(self._sizing, intent.size or 0.0, units, desk.state.shown(self._symbol), market.quote)
+        lots = lots_of_units(units, market.spec)
+        limit, held = desk.config.max_position_size, desk.state.open_lots(self._symbol)
+        allowed = capped(lots, held, limit, market.spec)
+        if not allowed:
+            raise TooSmall(f"MAX_POSITION_SIZE={limit:g} lots leaves nothing: {held:g} lots are open")
+        if allowed < lots:
+            text = f"{self._symbol}: {lots:g} lots were cut to {allowed:g} by MAX_POSITION_SIZE={limit:g}"
+            desk.record.event("SIZE_CUT", text, severity="WARNING", details={"client_order_id": intent.order_id})
+        return allowed
+
+    def _gate(self, intent: Intent, quote: Quote) -> str | None:
+        denial = self._desk.state.can_trade(self._symbol, quote)
+        return self._too_late(intent) or (None if denial is None else str(denial))
+
+    def _too_late(self, intent: Intent) -> str | None:
+        closed, forming = self._desk.connector.closed_bars(self._symbol, self._desk.timeframe, 1)
+        if not closed or forming is None or closed[-1].epoch > intent.bar.epoch:
+            return "expired: a newer bar has closed since the decision"
+        return self.too_old(forming)
+
+    # the executor
+
+    def _market(self) -> Market:
+        return Market(self._desk.connector.spec(self._symbol), self._desk.connector.quote(self._symbol))
+
+    def _end(self, intent: Intent, status: Status, sentence: str) -> Status:
+        self._desk.executor.refuse(intent.order_id, status, sentence)
+        return status
+
+    def _send(self, intent: Intent, request: dict[str, Any], **more: Any) -> Status:
+        told = self._desk.executor.execute_order(request, intent.order_id, **more)
+        self._desk.state.sync()
+        return Status(told["status"])
+
+
+def _in_groups(intents: Sequence[Intent]) -> list[tuple[Intent, list[Intent]]]:
+    """Each intent with the closes that belong to it: legs "2.0" and "2.1" are there for the entry with leg "2"."""
+    reducing: dict[str, list[Intent]] = {}
+    for intent in intents:
+        if "." in intent.leg:
+            reducing.setdefault(intent.leg.split(".")[0], []).append(intent)
+    return [(intent, reducing.get(intent.leg, [])) for intent in intents if "." not in intent.leg]
+
+
+def _blocking(close: Status) -> str | None:
+    return None if close in CLOSED_WELL else f"a close before it ended {close.value}: an entry behind a failed close is not sent"

@@ -1,0 +1,326 @@
+"""The loop: kill switch → connection → sync → for each symbol: signals → size → request → checks → execute → record → sleep."""
+
+import logging
+import os
+import platform
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+if __name__ == "__main__":  # started as a file: the project's root is not on the path yet
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from Backtest.bars import timeframe
+from Backtest.simulated_terminal import MarketEnded
+from Backtest.strategies import LoadedStrategy
+from Live.audit_logger import AuditLogger, to_json
+from Live.audit_logger.reader import AuditReader, RunCounts
+from Live.backtesting_bridge import BacktestingBridge
+from Live.clock import SystemClock
+from Live.config import LiveConfig
+from Live.desk import Desk
+from Live.errors import KillSwitch, LiveError, Unreachable
+from Live.kill_switch import KillSwitchFile
+from Live.locks import hold_locks
+from Live.model import AccountState, Kind, Magic, Position, Slot
+from Live.mt5_connector import MT5Connector, OpenedTerminal
+from Live.order_executor import SECONDS_BETWEEN_READS, OrderExecutor
+from Live.order_requests import Label, Market, close_request
+from Live.state_manager import StateManager
+from Live.symbol_trader import SymbolTrader
+
+log = logging.getLogger("LiveTrader")
+
+CTRL_C = 130
+STATE_SECONDS = 0.5  # of the machine's clock, between two updates of what the dashboard shows
+BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between attempts to reach a lost terminal
+MODES = {0: "DEMO", 1: "DEMO", 2: "REAL"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A strategy and the parameters that it is to have."""
+
+    strategy: LoadedStrategy
+    params: Mapping[str, Any]
+
+
+class LiveTrader:
+    """One run of one strategy on one account. `on_turn` is called after each turn of the loop.
+
+    `run` returns the exit code; it raises LiveError for what keeps a run from starting.
+    """
+
+    def __init__(
+        self,
+        config: LiveConfig,
+        chosen: Chosen,
+        terminal: OpenedTerminal,
+        *,
+        once: bool = False,
+        on_turn: Callable[["LiveTrader"], None] | None = None,
+    ) -> None:
+        self.config, self.strategy, self.params, self.terminal = config, chosen.strategy, chosen.params, terminal
+        self.clock = terminal.clock
+        self.timeframe = timeframe(config.timeframe)
+        self.strategy_id = config.strategy_id or chosen.strategy.path.stem
+        self.run_id = 0
+        self.bars = 0
+        self.connector = MT5Connector(config, terminal.functions, terminal.clock, simulated=terminal.name == "simulated")
+        self._once, self._on_turn = once, on_turn
+        self._kill_switch = KillSwitchFile.of(config)
+        self._signalled: int | None = None
+        self._lost = 0  # turns in a row without a terminal
+        self._machine = SystemClock()
+        self._state_due = self._machine.now()
+        self._snapshot_due = self.clock.now()
+        self._resources = ExitStack()
+
+    # a run
+
+    def run(self) -> int:
+        """Trade until the kill switch, a signal, the end of the replay or, with `once`, the first decided bar."""
+        with self._resources:
+            self._start()
+            code, reason = 1, "it failed"
+            try:
+                code, reason = self._loop()
+            except KillSwitch as stop:
+                code, reason = self._halt(stop)
+            except MarketEnded:
+                code, reason = 0, "the replayed prices end here"
+            except LiveError as error:
+                code, reason = error.exit_code, str(error)
+                raise
+            except Exception as error:  # the one broad handler: it records, and ends the run; the journal makes the restart safe
+                reason = f"{type(error).__name__}: {error}"
+                log.exception("unexpected error")
+                self.record.event("ERROR", reason, severity="CRITICAL")
+            finally:
+                self._end(code, reason)
+            return code
+
+    def counts(self) -> RunCounts:
+        """Bars, signals, orders and positions of this run, as the record has them."""
+        with AuditReader(self.config.audit_db_path) as reader:
+            return reader.run_counts(self.run_id)
+
+    def _start(self) -> None:
+        self._kill_switch.check()
+        hold_locks(self._resources, self.config, simulated=self.connector.simulated)
+        self.record = AuditLogger(self.config.audit_db_path, self.clock)
+        self._resources.callback(self.record.close)
+        self.connector.connect()
+        self._resources.callback(self.connector.shutdown)
+        account = self.connector.account()
+        self.slot = Slot(account.login, account.server, self.strategy_id, Magic(self.config.magic_number))
+        self.initial_balance = account.balance
+        self.final_account: AccountState = account
+        self.final_positions: tuple[Position, ...] = ()
+        self.mode_name = "DRY" if self.config.dry_run else MODES[account.trade_mode]
+        self.run_id = self.record.start_run(self._facts(account))
+        self.state = StateManager(self.config, self.connector, self.record, self.slot)
+        self.executor = OrderExecutor(self.config, self.connector, record=self.record, slot=self.slot, kill_switch=self._kill_switch)
+        self._resources.enter_context(_signals(self._on_signal))
+        bridge = BacktestingBridge(
+            self.strategy.cls,
+            terminal=self.terminal.functions,
+            backtest=self.strategy.backtest,
+            params=self.params,
+            strategy_id=self.strategy_id,
+        )
+        desk = Desk(self.config, self.connector, self.record, self.state, self.executor, bridge, self.slot, self.timeframe)
+        self.record.event(
+            "STARTUP", f"{self.mode_name} run of {self.strategy_id} on {', '.join(self.config.symbols)} {self.timeframe.name}"
+        )
+        self._recover()
+        self.traders = [SymbolTrader(symbol, desk) for symbol in self.config.symbols]
+        for trader in self.traders:
+            trader.start()
+        self._publish(force=True)
+
+    def _recover(self) -> None:
+        """Before anything else: what an earlier run sent and did not see the end of."""
+        self.state.sync()
+        while self.executor.has_open_questions() and not self._interrupted():
+            self.executor.settle()
+            self.state.sync()
+            if self.executor.has_open_questions():
+                self.clock.sleep(SECONDS_BETWEEN_READS, self._interrupted)
+        self.state.check_ownership()
+
+    def _loop(self) -> tuple[int, str]:
+        while True:
+            self._kill_switch.check()
+            if self._signalled is not None:
+                name = signal.Signals(self._signalled).name
+                return (CTRL_C if self._signalled == signal.SIGINT else 0), f"stopped by {name}"
+            pause = self._turn()
+            self._publish()
+            if self._on_turn is not None:
+                self._on_turn(self)
+            if self._once and (self.bars or not self.connector.simulated):
+                return 0, "one turn was asked for (--once)"
+            self.clock.sleep(pause, self._interrupted)
+
+    def _turn(self) -> float:
+        """One turn; seconds until the next one."""
+        try:
+            if not self.connector.ensure_connected():
+                raise Unreachable("the terminal is not connected")
+            self.state.sync()
+            self.state.open_day(self.connector.account())
+            for order in self.executor.settle():
+                next(trader for trader in self.traders if trader.symbol == order.intent.symbol).reclose(order)
+            for trader in self.traders:
+                self.bars += trader.turn()
+            self._snapshot()
+        except Unreachable as error:
+            return self._wait_for_terminal(error)
+        if self._lost:
+            self.record.event("RECONNECTED", f"the terminal is back after {self._lost} attempts")
+            self._lost = 0
+        return self._pause()
+
+    def _wait_for_terminal(self, error: Unreachable) -> float:
+        if not self._lost:
+            self.record.event("DISCONNECTED", str(error), severity="ERROR")
+        log.warning("terminal not reached", extra={"extra_data": {"reason": str(error), "attempt": self._lost + 1}})
+        self._lost += 1
+        return BACK_OFF[min(self._lost, len(BACK_OFF)) - 1]
+
+    def _pause(self) -> float:
+        """Until the interval is over or the next bar is due, whichever comes first; sooner while an order's outcome is open."""
+        if self.executor.has_open_questions():
+            return SECONDS_BETWEEN_READS
+        now = self.connector.server_now()
+        due = self.timeframe.next_open(now) - now
+        return float(min(self.config.interval_seconds, max(due, 1)))
+
+    def _halt(self, stop: KillSwitch) -> tuple[int, str]:
+        self.record.event("KILL_SWITCH", str(stop), severity="CRITICAL")
+        self._publish(force=True)
+        if self.config.kill_switch_action == "flatten":
+            self._flatten()
+        return KillSwitch.exit_code, str(stop)
+
+    def _flatten(self) -> None:
+        """Close what is ours, once each, without the switch in the way."""
+        self.state.sync()
+        executor = OrderExecutor(
+            self.config,
+            self.connector,
+            record=self.record,
+            slot=self.slot,
+            kill_switch=KillSwitchFile(self.config.kill_switch_file, enabled=False),
+        )
+        for position in self.state.positions:
+            label = Label(self.slot.magic, "live", self.config.deviation_points)
+            market = Market(self.connector.spec(position.symbol), self.connector.quote(position.symbol))
+            request = close_request(position, position.lots, market, label)
+            told = executor.execute_order(request, f"{self.slot}/run {self.run_id}/{Kind.FLATTEN.value}/{position.ticket}")
+            log.warning("position flattened", extra={"extra_data": {"ticket": position.ticket, "status": told["status"]}})
+        self.state.sync()
+
+    def _end(self, code: int, reason: str) -> None:
+        """The last rows of a run. A record that cannot be written any more must not hide why the run ended."""
+        try:
+            self.state.sync()
+            self.final_account, self.final_positions = self.connector.account(), self.state.positions
+            self._snapshot(force=True)
+            self._publish(force=True, enabled=False, reason=reason)
+        except LiveError as error:
+            log.error("the last state could not be recorded", extra={"extra_data": {"reason": str(error)}})
+        self.end_reason = reason
+        self.record.event("SHUTDOWN", reason, severity="INFO" if code == 0 else "WARNING", details={"exit_code": code})
+        self.record.end_run(exit_code=code, reason=reason, summary={"bars": self.bars})
+
+    # what is shown
+
+    def _snapshot(self, *, force: bool = False) -> None:
+        now = self.clock.now()
+        if force or now >= self._snapshot_due:
+            self.record.snapshot(self.connector.account(), len(self.state.positions))
+            self._snapshot_due = now + timedelta(seconds=self.config.snapshot_seconds)
+
+    def _publish(self, *, force: bool = False, enabled: bool = True, reason: str = "") -> None:
+        wall = self._machine.now()
+        if not force and wall < self._state_due:
+            return
+        self._state_due = wall + timedelta(seconds=STATE_SECONDS)
+        account = self.connector.account()
+        stop = self._kill_switch.found()
+        progress = getattr(self.clock, "progress", (self.bars, None))
+        money = {name: getattr(account, name) for name in ("balance", "equity", "margin", "currency", "leverage")}
+        with self.record.transaction(durable=False):
+            self.record.set_state(
+                heartbeat={"at": self.clock.now().isoformat(), "wall": wall.isoformat(), "pid": os.getpid()},
+                trading={"enabled": enabled and stop is None and not self._lost, "reason": reason or (f"{stop} exists" if stop else "")},
+                kill_switch={"active": stop is not None, "file": str(stop or self._kill_switch.path or "")},
+                account=money | {"free_margin": account.margin_free},
+                progress={"bars": progress[0], "total": progress[1]},
+                market_time=self.clock.now().isoformat(),
+            )
+
+    def _facts(self, account: AccountState) -> dict[str, Any]:
+        return {
+            "slot": str(self.slot),
+            "mode": self.mode_name,
+            "terminal": self.terminal.name,
+            "login": account.login,
+            "server": account.server,
+            "strategy_id": self.strategy_id,
+            "strategy_file": str(self.strategy.path),
+            "strategy_class": self.strategy.cls.__name__,
+            "strategy_sha256": self.strategy.sha256,
+            "params": to_json(self.params),
+            "settings": to_json(self.config.public()),
+            "versions": to_json(_versions()),
+            "initial_balance": account.balance,
+        }
+
+    # interruptions
+
+    def _interrupted(self) -> bool:
+        return self._signalled is not None or self._kill_switch.is_on()
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._signalled = number
+
+
+class _signals:  # noqa: N801 - used as a function
+    """SIGINT and SIGTERM ask the loop to end in order; what was in force before comes back afterwards."""
+
+    def __init__(self, handler: Callable[[int, FrameType | None], None]) -> None:
+        self._handler = handler
+
+    def __enter__(self) -> None:
+        self._before = {number: signal.signal(number, self._handler) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *failure: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _versions() -> dict[str, str]:
+    def of(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "not installed"
+
+    packages = ("backtesting", "pandas", "numpy", "MetaTrader5")
+    return {"python": platform.python_version(), "platform": platform.platform()} | {package: of(package) for package in packages}
+
+
+if __name__ == "__main__":
+    from Live.__main__ import trade
+
+    trade()

@@ -1,0 +1,139 @@
+"""Which terminal: MetaTrader's own, or the simulated one over replayed prices."""
+
+import hashlib
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from Backtest.bars import BUILTIN, Timeframe, builtin_prices, read_prices, resample, timeframe, timeframe_of
+from Backtest.errors import BadInput
+from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, parity_account, parity_symbol, retail_symbol
+from Backtest.sizing import commission_of
+from Backtest.strategies import LoadedStrategy
+from Live.clock import Clock, SystemClock, real_sleep
+from Live.config import LiveConfig
+from Live.errors import Misconfigured
+
+# Only these make another simulated account; what is shown or logged does not.
+_SHAPES_TRADING = (
+    *("SYMBOLS", "TIMEFRAME", "MAGIC_NUMBER", "WARMUP_BARS", "SIM_BROKER", "SIM_BALANCE", "SIM_SPREAD_POINTS", "SIZING", "FIXED_LOTS"),
+    *("DEFAULT_RISK_PCT", "MAX_POSITION_SIZE", "MAX_POSITIONS", "MAX_DAILY_TRADES", "MAX_DAILY_LOSS_PCT", "MAX_SPREAD_POINTS"),
+    *("MAX_ORDERS_PER_MINUTE", "MAX_SIGNAL_AGE_SECONDS", "PRICE_COLLAR_PCT"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedTerminal:
+    """A terminal that the connector can talk to, and the clock that goes with it."""
+
+    name: str  # simulated, native
+    functions: Any
+    clock: Clock
+
+
+def open_terminal(config: LiveConfig, strategy: LoadedStrategy, params: Mapping[str, Any], *, fresh: bool = False) -> OpenedTerminal:
+    """The terminal that MT5_TERMINAL asks for.
+
+    `fresh` starts a new simulated account where this strategy with these settings and prices has one already. Raises
+    Misconfigured, or BadInput for prices that cannot be used.
+    """
+    kind = config.mt5_terminal
+    if kind == "auto":
+        kind = "simulated" if config.dry_run else "native"
+    if kind == "simulated":
+        return _simulated(config, strategy, params, fresh=fresh)
+    if config.dry_run:
+        raise Misconfigured(
+            f"MT5_TERMINAL={kind} with DRY_RUN=true needs the paper account, which this version does not have; set MT5_TERMINAL=simulated"
+        )
+    if kind == "remote":
+        raise Misconfigured("MT5_TERMINAL=remote is not supported by this version; set native on Windows, or simulated")
+    try:
+        return OpenedTerminal("native", importlib.import_module("MetaTrader5"), SystemClock())
+    except ImportError as error:
+        raise Misconfigured(
+            "DRY_RUN=false needs the MetaTrader5 package, which is there for Windows only (pip install MetaTrader5); "
+            "set DRY_RUN=true to trade on the simulated terminal"
+        ) from error
+
+
+def _simulated(config: LiveConfig, strategy: LoadedStrategy, params: Mapping[str, Any], *, fresh: bool) -> OpenedTerminal:
+    steps = timeframe(config.timeframe)
+    prices = _prices(config, steps)
+    spec = parity_symbol if config.sim_broker == "parity" else retail_symbol
+    market = ReplayMarket({name: (spec(name, frame), frame) for name, frame in prices.items()}, timeframe=steps)
+    path, login = _account_file(config, _fingerprint(config, strategy, params, prices), fresh=fresh)
+    account = _account(config, strategy, login=login)
+    terminal = SimulatedTerminal(market, account, state_file=path, speed=config.sim_speed, real_sleep=real_sleep)
+    return OpenedTerminal("simulated", terminal, terminal.clock)
+
+
+def _account(config: LiveConfig, strategy: LoadedStrategy, *, login: int) -> AccountSpec:
+    balance, commission = config.sim_balance or float(strategy.backtest["cash"]), commission_of(strategy.backtest)
+    spec = parity_account(balance, commission) if config.sim_broker == "parity" else AccountSpec(balance, commission=commission)
+    return replace(spec, login=login)
+
+
+def _prices(config: LiveConfig, steps: Timeframe) -> dict[str, pd.DataFrame]:
+    """Each symbol's bars in the timeframe that is traded."""
+    found, mistakes = {}, []
+    for symbol in config.symbols:
+        try:
+            found[symbol] = _in_steps(config, symbol, steps)
+        except BadInput as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise BadInput(*mistakes)
+    return found
+
+
+def _in_steps(config: LiveConfig, symbol: str, steps: Timeframe) -> pd.DataFrame:
+    if config.sim_prices:
+        frame = read_prices(config.sim_prices[symbol])
+        given = timeframe_of(frame)
+    else:
+        frame = builtin_prices(symbol)
+        given = BUILTIN[symbol]
+    frame = frame if given == steps else resample(frame, steps)
+    points = config.sim_spread_points
+    return frame.assign(Spread=frame.get("Spread", 0) + points) if points else frame
+
+
+def _fingerprint(config: LiveConfig, strategy: LoadedStrategy, params: Mapping[str, Any], prices: Mapping[str, pd.DataFrame]) -> str:
+    """What makes a simulated account another one: the strategy's text and parameters, the prices, and the settings that shape trading."""
+    digest = hashlib.sha256()
+    public = config.public()
+    facts = {name: public[name] for name in _SHAPES_TRADING}
+    digest.update(json.dumps([strategy.cls.__name__, strategy.sha256, dict(params), facts], sort_keys=True, default=str).encode())
+    for symbol, frame in sorted(prices.items()):
+        digest.update(symbol.encode() + pd.util.hash_pandas_object(frame).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _account_file(config: LiveConfig, fingerprint: str, *, fresh: bool) -> tuple[Path, int]:
+    """Where the simulated account lives, and its number: one per strategy, prices and settings, and per fresh start."""
+    folder = config.sim_account_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(f"SIM_ACCOUNT_DIR={folder} cannot be used for the simulated accounts: {error}") from error
+    generation = 0
+    path, login = _numbered(folder, fingerprint, generation)
+    while path.exists():
+        following = _numbered(folder, fingerprint, generation + 1)
+        if not following[0].exists() and not fresh:
+            break
+        generation += 1
+        path, login = following
+    return path, login
+
+
+def _numbered(folder: Path, fingerprint: str, generation: int) -> tuple[Path, int]:
+    number = hashlib.sha256(f"{fingerprint}/{generation}".encode()).digest()
+    login = 10_000_000 + int.from_bytes(number[:4], "big") % 90_000_000  # eight digits, as brokers give
+    return folder / f"{login}.jsonl", login

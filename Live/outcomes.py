@@ -1,0 +1,109 @@
+"""What one answer of a server proves (pure). Everything unlisted is unknown: FAULTS.md §2.2."""
+
+import enum
+from dataclasses import dataclass
+
+DONE, PLACED, DONE_PARTIAL, NO_CHANGES = 10009, 10008, 10010, 10025
+POSITION_CLOSED = 10036
+
+# Source of the names: MetaTrader5/__init__.py 5.0.6231; of the sentences: mt5/reference.md §6.
+RETCODES: dict[int, tuple[str, str]] = {
+    10004: ("REQUOTE", "the price moved before the order arrived"),
+    10006: ("REJECT", "the dealer or server rejected the request"),
+    10007: ("CANCEL", "the request was cancelled by the trader or dealer"),
+    10008: ("PLACED", "the order was accepted and waits to be executed"),
+    10009: ("DONE", "the request was executed"),
+    10010: ("DONE_PARTIAL", "only a part of the volume was filled"),
+    10011: ("ERROR", "the server failed while it handled the request"),
+    10012: ("TIMEOUT", "the request timed out at the server; it may have been executed"),
+    10013: ("INVALID", "the request is malformed, or about something that is gone"),
+    10014: ("INVALID_VOLUME", "the volume is off the symbol's minimum, maximum or step"),
+    10015: ("INVALID_PRICE", "the price is not one that the symbol can have"),
+    10016: ("INVALID_STOPS", "a stop loss or take profit is on the wrong side of the market or too close to it"),
+    10017: ("TRADE_DISABLED", "trading is disabled for the symbol or the account"),
+    10018: ("MARKET_CLOSED", "the market is closed"),
+    10019: ("NO_MONEY", "there is not enough free margin"),
+    10020: ("PRICE_CHANGED", "the price changed"),
+    10021: ("PRICE_OFF", "there are no quotes"),
+    10022: ("INVALID_EXPIRATION", "the expiration is not allowed"),
+    10023: ("ORDER_CHANGED", "the order changed while it was handled"),
+    10024: ("TOO_MANY_REQUESTS", "too many requests in a short time"),
+    10025: ("NO_CHANGES", "the request changes nothing"),
+    10026: ("SERVER_DISABLES_AT", "the server forbids automated trading"),
+    10027: ("CLIENT_DISABLES_AT", "the Algo Trading button of the terminal is off"),
+    10028: ("LOCKED", "the request is locked for processing"),
+    10029: ("FROZEN", "the order or position is inside the freeze level"),
+    10030: ("INVALID_FILL", "the filling mode is not supported"),
+    10031: ("CONNECTION", "the terminal has no connection to the server"),
+    10032: ("ONLY_REAL", "only real accounts may do this"),
+    10033: ("LIMIT_ORDERS", "the limit of pending orders is reached"),
+    10034: ("LIMIT_VOLUME", "the symbol's limit of volume is reached"),
+    10035: ("INVALID_ORDER", "the order type is prohibited or wrong"),
+    10036: ("POSITION_CLOSED", "the position is closed already"),
+    10038: ("INVALID_CLOSE_VOLUME", "the volume to close exceeds the position"),
+    10039: ("CLOSE_ORDER_EXIST", "an order to close this position exists already"),
+    10040: ("LIMIT_POSITIONS", "the limit of open positions is reached"),
+    10041: ("REJECT_CANCEL", "the activation was rejected and the order cancelled"),
+    10042: ("LONG_ONLY", "only long positions are allowed on the symbol"),
+    10043: ("SHORT_ONLY", "only short positions are allowed on the symbol"),
+    10044: ("CLOSE_ONLY", "only closing is allowed on the symbol"),
+    10045: ("FIFO_CLOSE", "the account closes its oldest position first"),
+    10046: ("HEDGE_PROHIBITED", "opposite positions are prohibited"),
+}
+_REFUSALS = frozenset(
+    {10004, 10006, 10007, *range(10013, 10023), 10024, 10026, 10027, 10030, *range(10032, 10037), 10038, *range(10040, 10047)}
+)
+_ACKNOWLEDGED = frozenset({PLACED, DONE, DONE_PARTIAL, NO_CHANGES})
+# None with these was never sent: no connection, or switched off in the terminal (FAULTS.md §2.2)
+_NOT_SENT_ERRORS = frozenset({-8, -10004})
+
+
+class Outcome(enum.Enum):
+    """What is certain after an answer."""
+
+    ACCEPTED = "accepted"  # read the deals to learn what was filled
+    REFUSED = "refused"  # certainly nothing happened
+    NOT_SENT = "not sent"  # certainly nothing happened: it did not leave this machine
+    UNKNOWN = "unknown"  # look for our key first
+
+
+class Retry(enum.Enum):
+    """What may be tried again after a certain refusal."""
+
+    NO = "no"
+    FRESH_QUOTE = "fresh quote"
+    LATER = "later"
+    NEXT_FILLING = "next filling mode"
+
+
+_RETRIES = {10004: Retry.FRESH_QUOTE, 10020: Retry.FRESH_QUOTE, 10021: Retry.FRESH_QUOTE, 10024: Retry.LATER, 10030: Retry.NEXT_FILLING}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of one attempt, what may be done about it, and a sentence for people."""
+
+    outcome: Outcome
+    retry: Retry
+    sentence: str
+
+
+def verdict_of(retcode: int | None, error: tuple[int, str]) -> Verdict:
+    """Judge an answer: its retcode, or None and the `last_error` that was set. Total: anything unlisted is UNKNOWN."""
+    if retcode is None:
+        return _without_answer(error)
+    name, sentence = RETCODES.get(retcode, ("?", "an answer that is not documented"))
+    text = f"{retcode} {name}: {sentence}"
+    if retcode in _ACKNOWLEDGED:
+        return Verdict(Outcome.ACCEPTED, Retry.NO, text)
+    if retcode in _REFUSALS:
+        return Verdict(Outcome.REFUSED, _RETRIES.get(retcode, Retry.NO), text)
+    return Verdict(Outcome.UNKNOWN, Retry.NO, text)
+
+
+def _without_answer(error: tuple[int, str]) -> Verdict:
+    code, text = error
+    local = code == -2 and not text.startswith("Terminal:")  # refused by the Python layer: it never left
+    if local or code in _NOT_SENT_ERRORS:
+        return Verdict(Outcome.NOT_SENT, Retry.NO, f"not sent: {text} ({code})")
+    return Verdict(Outcome.UNKNOWN, Retry.NO, f"no answer: {text} ({code})")

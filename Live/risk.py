@@ -1,0 +1,143 @@
+"""The rules that stop entries (pure): small objects that answer with numbers. Money rules round towards less risk."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from Live.model import SymbolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rules look at, measured from the record and the terminal just before an entry is sent."""
+
+    entries_today: int
+    equity: float
+    opening_equity: float  # of the broker's day
+    open_positions: int  # with our magic, all symbols
+    open_lots: float  # with our magic, this symbol
+    spread_points: float
+    sends_last_minute: int
+    unsettled_orders: int  # of this symbol, outcome unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why an entry is not sent: what was measured and what is allowed."""
+
+    rule: str
+    measured: float
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.measured:g}, allowed {self.limit:g}"
+
+
+class Rule(Protocol):
+    """One limit."""
+
+    def check(self, facts: Facts) -> Denial | None:
+        """The denial, or None where the entry may go."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaxDailyTrades:
+    """At most so many entries on one day of the broker."""
+
+    limit: int
+
+    def check(self, facts: Facts) -> Denial | None:
+        """Counts the entry that asks."""
+        return _above("MAX_DAILY_TRADES, entries today with this one", facts.entries_today + 1, self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class MaxDailyLoss:
+    """No entries once the day has lost this percentage of its opening equity, floating losses included."""
+
+    limit: float
+
+    def check(self, facts: Facts) -> Denial | None:
+        """Reached counts as exceeded."""
+        lost = daily_loss_pct(facts.equity, facts.opening_equity)
+        return Denial("MAX_DAILY_LOSS_PCT, percent lost today", lost, self.limit) if lost >= self.limit else None
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPositions:
+    """At most so many open positions."""
+
+    limit: int
+
+    def check(self, facts: Facts) -> Denial | None:
+        """Counts the position that the entry would open."""
+        return _above("MAX_POSITIONS, positions with this one", facts.open_positions + 1, self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class MaxSpread:
+    """No entries while the spread is wider than this (points); 0 is no limit."""
+
+    limit: float
+
+    def check(self, facts: Facts) -> Denial | None:
+        """Looks at the quote that the entry would be sent with."""
+        return _above("MAX_SPREAD_POINTS, spread in points", facts.spread_points, self.limit) if self.limit else None
+
+
+@dataclass(frozen=True, slots=True)
+class MaxOrdersPerMinute:
+    """A brake on runaway loops: at most so many sends within 60 seconds."""
+
+    limit: int
+
+    def check(self, facts: Facts) -> Denial | None:
+        """Counts the send that asks."""
+        return _above("MAX_ORDERS_PER_MINUTE, sends in the last minute with this one", facts.sends_last_minute + 1, self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class NothingUnsettled:
+    """No new risk on a symbol while the outcome of one of its orders is unknown."""
+
+    def check(self, facts: Facts) -> Denial | None:
+        """Any unsettled order blocks."""
+        return _above("orders of this symbol with an unknown outcome", facts.unsettled_orders, 0)
+
+
+def first_denial(rules: Iterable[Rule], facts: Facts) -> Denial | None:
+    """The first rule that says no."""
+    return next((denial for rule in rules if (denial := rule.check(facts)) is not None), None)
+
+
+def daily_loss_pct(equity: float, opening_equity: float) -> float:
+    """Percent of the day's opening equity that are gone; 0.0 on a day that has won.
+
+    >>> daily_loss_pct(9_700.0, 10_000.0)
+    3.0
+    """
+    return max(0.0, (opening_equity - equity) * 100 / opening_equity) if opening_equity > 0 else 100.0
+
+
+def lots_for_risk(equity: float, risk_fraction: float, loss_per_lot: float, spec: SymbolSpec) -> float:
+    """Lots that lose at most `equity * risk_fraction` at the stop, where one lot loses `loss_per_lot` (both in account currency).
+
+    0.0 means that the smallest lot already risks too much. Raises ValueError unless the loss is above zero: a stop
+    on the wrong side has no risk to size by.
+
+    >>> spec = SymbolSpec("EURUSD", 5, 1e-5, 1e-5, 1e5, 0.01, 0.01, 50.0, 0, 3, 2, "USD")
+    >>> lots_for_risk(10_000, 0.01, 200.0, spec)
+    0.5
+    """
+    if not loss_per_lot > 0:
+        raise ValueError(f"one lot must lose something at the stop, it makes {-loss_per_lot:g}")
+    return spec.tradable_lots(equity * risk_fraction / loss_per_lot)
+
+
+def capped(lots: float, open_lots: float, limit: float, spec: SymbolSpec) -> float:
+    """The part of `lots` that keeps the symbol's total within `limit` lots (MAX_POSITION_SIZE)."""
+    return spec.tradable_lots(min(lots, max(0.0, limit - open_lots)))
+
+
+def _above(rule: str, measured: float, limit: float) -> Denial | None:
+    return Denial(rule, measured, limit) if measured > limit else None

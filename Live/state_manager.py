@@ -1,0 +1,216 @@
+"""What we hold, what the day has cost, and whether we may trade: derived from the record and the terminal at any time."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from Backtest.decisions import Account
+from Live.audit_logger import AuditLogger
+from Live.config import LiveConfig
+from Live.errors import NeedsPerson
+from Live.model import UNSETTLED, AccountState, Deal, Position, Quote, Side, Slot, Status, SymbolSpec
+from Live.mt5_connector import MT5Connector
+from Live.mt5_connector.connector import DAY, WINDOW
+from Live.risk import (
+    Denial,
+    Facts,
+    MaxDailyLoss,
+    MaxDailyTrades,
+    MaxOrdersPerMinute,
+    MaxPositions,
+    MaxSpread,
+    NothingUnsettled,
+    first_denial,
+)
+from Live.trade_book import Exit, TradeBook, open_trade
+
+log = logging.getLogger("LiveTrader")
+
+
+class StateManager:
+    """Our positions, deals and limits on one account. Only what carries our magic number is ours."""
+
+    def __init__(self, config: LiveConfig, connector: MT5Connector, record: AuditLogger, slot: Slot) -> None:
+        self._connector, self._record, self._slot = connector, record, slot
+        self.positions: tuple[Position, ...] = ()
+        self._others: tuple[Position, ...] = ()
+        self._book = TradeBook()
+        self._tags: dict[int, object] = {}
+        self._rules = (
+            NothingUnsettled(),
+            MaxDailyTrades(config.max_daily_trades),
+            MaxDailyLoss(config.max_daily_loss_pct),
+            MaxPositions(config.max_positions),
+            MaxSpread(config.max_spread_points),
+            MaxOrdersPerMinute(config.max_orders_per_minute),
+        )
+        self._specs: dict[str, SymbolSpec] = {}
+        for deal in record.deals(slot):
+            self._book.add(deal, self._spec(deal.symbol), self._tag_of(deal.position_id))
+        self._looked_until = 0  # server seconds; 0: the whole history
+        self._day: tuple[str, float] | None = None
+
+    # what we hold
+
+    def sync(self) -> bool:
+        """Bring positions, deals and trades up to date with the terminal; True when a deal is new. Raises Unreachable."""
+        held = self._connector.all_positions()
+        deals = self._connector.deals_since(max(0, self._looked_until - WINDOW))
+        fresh = [deal for deal in deals if not self._book.knows(deal.ticket) and self._is_ours(deal)]
+        self.positions = tuple(position for position in held if position.magic == self._slot.magic)
+        self._others = tuple(position for position in held if position.magic != self._slot.magic)
+        with self._record.transaction(durable=bool(fresh)):
+            for deal in fresh:
+                self._take_in(deal)
+            self._record.put_positions(self._slot, self.positions)
+        self._book.note_levels(self.positions)
+        self._looked_until = self._connector.server_now()
+        return bool(fresh)
+
+    def check_ownership(self) -> None:
+        """Raise NeedsPerson when a position carries our magic number that this record has never opened."""
+        strangers = [str(held.ticket) for held in self.positions if self._record.order_by_ticket(self._slot, held.identifier) is None]
+        if strangers:
+            raise NeedsPerson(
+                f"position {', '.join(strangers)} of account {self._slot.login} carries our MAGIC_NUMBER={self._slot.magic}, "
+                "but this record did not open it: use the record that did, close it by hand, or trade with another MAGIC_NUMBER"
+            )
+
+    def position(self, ticket: int | None) -> Position | None:
+        """One of our open positions, by its ticket or identifier."""
+        return next((held for held in self.positions if ticket in (held.ticket, held.identifier)), None)
+
+    def open_lots(self, symbol: str) -> float:
+        """Our lots on a symbol, both sides."""
+        return sum(held.lots for held in self.positions if held.symbol == symbol)
+
+    def shown(self, symbol: str, *, before: int | None = None) -> Account:
+        """The account as the strategy is shown it: our trades on this symbol, the rest of the equity as cash in its quote currency.
+
+        With `before` (server seconds), as it was just then: when a bar is seen to be closed, the next one's first
+        tick may have hit a stop already, but the strategy decides on the bar that closed, as in the backtest.
+        """
+        spec, account = self._spec(symbol), self._connector.account()
+        ours = [held for held in self.positions if held.symbol == symbol]
+        elsewhere = [held for held in (*self.positions, *self._others) if held.symbol != symbol or held.magic != self._slot.magic]
+        cash = account.balance + (account.credit + sum(held.profit + held.swap for held in elsewhere) + sum(held.swap for held in ours))
+        trades = [open_trade(held, spec, self._tag_of(held.identifier)) for held in ours]
+        closed = self._book.closed(symbol)
+        if before is not None:
+            cash -= sum(made.deal.money for made in self._book.late(symbol, before))
+            trades, closed = self._book.as_of(trades, symbol, spec, before)
+        return Account(cash / self._rate(spec, account), tuple(trades), closed)
+
+    # may we trade?
+
+    def open_day(self, account: AccountState) -> None:
+        """Note the broker's day and, on a new one, the equity that it opens with."""
+        date = self._today()
+        if self._day is None:
+            saved = self._record.state(f"day {self._slot}")
+            self._day = (saved["date"], saved["opening_equity"]) if saved else None
+        if self._day is None or self._day[0] != date:
+            self._day = (date, account.equity)
+            self._record.set_state(**{f"day {self._slot}": {"date": date, "opening_equity": account.equity}})
+        self._record.set_state(day={"date": date, "opening_equity": self._day[1]})
+
+    def can_trade(self, symbol: str, quote: Quote) -> Denial | None:
+        """Whether an entry may be sent on this symbol now; the denial says which limit is in the way."""
+        return first_denial(self._rules, self._facts(symbol, quote))
+
+    def _facts(self, symbol: str, quote: Quote) -> Facts:
+        account = self._connector.account()
+        now = self._connector.clock.now()
+        unsettled = [order for order in self._record.orders_with(UNSETTLED, self._slot) if order.intent.symbol == symbol]
+        return Facts(
+            entries_today=self._record.count_entries(self._slot, self._day_start()),
+            equity=account.equity,
+            opening_equity=self._day[1] if self._day else account.equity,
+            open_positions=len(self.positions),
+            open_lots=self.open_lots(symbol),
+            spread_points=round((quote.ask - quote.bid) / self._spec(symbol).point, 1),
+            sends_last_minute=self._record.count_sends(self._slot, now - timedelta(minutes=1)),
+            unsettled_orders=len(unsettled),
+        )
+
+    def _today(self) -> str:
+        return datetime.fromtimestamp(self._connector.server_now(), UTC).date().isoformat()
+
+    def _day_start(self) -> datetime:
+        now = self._connector.server_now()
+        return self._connector.utc(now - now % DAY)
+
+    # deals
+
+    def _is_ours(self, deal: Deal) -> bool:
+        # closing deals may carry a foreign magic or comment: a position's deals are ours when its opening was (FAULTS.md §2.3)
+        return deal.magic == self._slot.magic or deal.position_id in self._book
+
+    def _take_in(self, deal: Deal) -> None:
+        order = self._record.order_by_ticket(self._slot, deal.order) or self._record.order_by_key(deal.comment[:13])
+        self._record.add_fill(deal, self._slot, order.intent.order_id if order else None)
+        if order is not None and order.status in (Status.FAILED, Status.ABSENT):
+            text = (
+                f"order {order.intent.order_id} was {order.status.value} and has been filled all the same by deal {deal.ticket}; it is kept"
+            )
+            self._record.move(
+                order.intent.order_id, Status.LATE_FILLED, payload={"deal": deal.ticket}, message=text, mt5_order_id=deal.order
+            )
+            self._record.event("LATE_FILL", text, severity="CRITICAL")
+        made = self._book.add(deal, self._spec(deal.symbol), self._tag_of(deal.position_id))
+        if made is not None:
+            self._add_trade(made)
+
+    def _add_trade(self, made: Exit) -> None:
+        deal, entry = made.deal, made.entry
+        opener = self._record.order_by_ticket(self._slot, entry.order)
+        self._record.add_trade(
+            {
+                "timestamp": deal.time.isoformat(),
+                "slot": str(self._slot),
+                "strategy_id": self._slot.strategy_id,
+                "symbol": deal.symbol,
+                "side": made.side.value,
+                "entry_time": entry.time.isoformat(),
+                "exit_time": deal.time.isoformat(),
+                "entry_price": entry.price,
+                "exit_price": deal.price,
+                "volume": deal.lots,
+                "size": self._spec(deal.symbol).units(deal.lots) * made.side.sign,
+                "profit": deal.profit,
+                "commission": made.commission,
+                "swap": deal.swap,
+                "net_profit": deal.profit + deal.swap + made.commission,
+                "duration_seconds": float(deal.epoch - entry.epoch),
+                "exit_reason": made.reason,
+                "position_ticket": deal.position_id,
+                "exit_deal": deal.ticket,
+            },
+            tag=opener.intent.tag if opener else None,
+        )
+        log.info(
+            "trade closed",
+            extra={
+                "extra_data": {"symbol": deal.symbol, "side": made.side, "volume": deal.lots, "profit": deal.profit, "reason": made.reason}
+            },
+        )
+
+    def _tag_of(self, position_id: int) -> object:
+        if position_id not in self._tags:
+            order = self._record.order_by_ticket(self._slot, position_id)
+            if order is None:
+                return None
+            self._tags[position_id] = order.intent.tag
+        return self._tags[position_id]
+
+    def _spec(self, symbol: str) -> SymbolSpec:
+        if symbol not in self._specs:
+            self._specs[symbol] = self._connector.spec(symbol)
+        return self._specs[symbol]
+
+    def _rate(self, spec: SymbolSpec, account: AccountState) -> float:
+        """What one unit of the symbol's quote currency is worth in the account's."""
+        if spec.profit_currency == account.currency:
+            return 1.0
+        price = self._connector.quote(spec.name).bid
+        up = 1.01 * price
+        return self._connector.money_of(spec.name, Side.BUY, 1.0, entry=price, exit_price=up) / (spec.contract_size * (up - price))

@@ -1,0 +1,134 @@
+"""One symbol: its closed bars become decisions, and these become signals and intents on record before anything is sent."""
+
+import logging
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from Backtest.decisions import Bar, Decision, Enter, Protect
+from Backtest.session import StrategyFailed
+from Live.audit_logger import to_json
+from Live.backtesting_bridge import frame_of, signal_of
+from Live.desk import Desk
+from Live.intent_carrier import IntentCarrier
+from Live.model import BarId, Intent, Order, Status
+
+log = logging.getLogger("LiveTrader")
+
+A_FEW_BARS = 4  # what a turn of the loop asks for; more only after a pause
+Planned = Sequence[tuple[Decision, list[Intent]]]
+
+
+class SymbolTrader:
+    """The strategy on one symbol. Each closed bar is decided once, ever."""
+
+    def __init__(self, symbol: str, desk: Desk) -> None:
+        self.symbol = symbol
+        self.failed = False
+        self._desk = desk
+        self._carrier = IntentCarrier(symbol, desk)
+        self._session = desk.bridge.session()
+        self._last = desk.record.last_bar(desk.slot, symbol, desk.timeframe.name)
+        self._told_warming_up = False
+
+    def start(self) -> None:
+        """Warm the strategy up on the bars before the one that is to be decided next, and finish what an earlier run left pending."""
+        desk = self._desk
+        bars, _ = desk.connector.closed_bars(self.symbol, desk.timeframe, desk.config.warmup_bars)
+        history = bars[:-1] if self._last is None else [bar for bar in bars if bar.epoch <= self._last]
+        self._guarded(lambda: self._session.warm_up(frame_of(history)))
+        if self._last is None and history:
+            self._last = history[-1].epoch
+        pending = [order.intent for order in desk.record.orders_with((Status.PENDING,), desk.slot) if order.intent.symbol == self.symbol]
+        for epoch in sorted({intent.bar.epoch for intent in pending}):
+            self._carrier.carry_out([intent for intent in pending if intent.bar.epoch == epoch])
+
+    def turn(self) -> int:
+        """Decide and act on what has closed since the last turn; the number of bars decided. Raises Unreachable."""
+        bars, forming = self._new_bars()
+        decided = 0
+        followers = [bar.epoch for bar in bars[1:]] + ([] if forming is None else [forming])
+        for bar, follower in zip(bars, followers, strict=False):
+            if self.failed:
+                break
+            self._guarded(lambda bar=bar, follower=follower: self._decide(bar, follower, act=follower == forming))  # type: ignore[misc]
+            decided += not self.failed
+        return decided
+
+    def reclose(self, order: Order) -> None:
+        """Decide a full close again whose order is proved not to have happened."""
+        self._carrier.reclose(order)
+
+    def _new_bars(self) -> tuple[list[Bar], int | None]:
+        desk = self._desk
+        new: list[Bar] = []
+        forming = None
+        for count in (A_FEW_BARS, desk.config.warmup_bars):
+            bars, forming = desk.connector.closed_bars(self.symbol, desk.timeframe, count)
+            new = [bar for bar in bars if self._last is None or bar.epoch > self._last]
+            if len(new) < len(bars) or len(bars) < count:
+                break
+        return new, forming
+
+    def _decide(self, bar: Bar, follower: int, *, act: bool) -> None:
+        """One bar: its decisions, their signals and intents in one transaction, and only then the orders."""
+        desk = self._desk
+        name = BarId(desk.slot, self.symbol, desk.timeframe.name, bar.epoch, desk.connector.utc(bar.epoch))
+        shown = desk.state.shown(self.symbol, before=follower)
+        decisions = self._session.on_bar(bar, shown)
+        reason = self._carrier.too_old(follower) if act else "missed: the bar closed while the trader was away"
+        planned = desk.bridge.plan(decisions, shown, name)
+        intents = [intent for _, needed in planned for intent in needed] if reason is None else []
+        with desk.record.transaction(durable=bool(intents)):
+            desk.record.add_bar(name, _bar_row(bar, acted=reason is None))
+            self._record_signals(planned, bar, name, reason)
+            for intent in intents:
+                desk.record.add_intent(intent)
+        self._last = bar.epoch
+        self._carrier.carry_out(intents)
+
+    def _record_signals(self, planned: Planned, bar: Bar, name: BarId, reason: str | None) -> None:
+        record, strategy_id = self._desk.record, name.slot.strategy_id
+        common = {"strategy_id": strategy_id, "symbol": name.symbol, "timeframe": name.timeframe, "bar_time": name.time.isoformat()}
+        common["price"] = bar.close
+        if not planned:
+            record.add_signal({**common, "signal": "HOLD", "confidence": 0.0, "reason": self._session.warming_up or None})
+            self._tell_warming_up()
+        for decision, intents in planned:
+            order_id = intents[-1].order_id if reason is None else None
+            record.add_signal({**common, **_signal_row(decision), "client_order_id": order_id, "reason": reason})
+        if planned and reason is not None:
+            words = [signal_of(decision) for decision, _ in planned]
+            text = f"{self.symbol} {name.time:%Y-%m-%d %H:%M}: {', '.join(words)} not acted upon: {reason}"
+            record.event("MISSED_SIGNAL", text, severity="WARNING")
+
+    def _tell_warming_up(self) -> None:
+        if self._session.warming_up and not self._told_warming_up:
+            self._told_warming_up = True
+            self._desk.record.event("WARMING_UP", f"{self.symbol}: {self._session.warming_up}")
+
+    def _guarded(self, step: Callable[[], Any]) -> None:
+        """A strategy that fails stops its symbol; its positions keep their stops on the server, other symbols go on."""
+        try:
+            step()
+        except StrategyFailed as error:
+            self.failed = True
+            trace = "".join(traceback.format_exception(error.__cause__ or error))
+            text = f"{self.symbol}: {error}; no more decisions on this symbol in this run"
+            self._desk.record.event("STRATEGY_FAILED", text, severity="CRITICAL", details={"traceback": trace})
+            log.critical("strategy failed", extra={"extra_data": {"symbol": self.symbol, "error": str(error)}})
+
+
+def _bar_row(bar: Bar, *, acted: bool) -> dict[str, Any]:
+    prices = {"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}
+    return {**prices, "tick_volume": int(bar.volume), "spread": bar.spread, "acted": int(acted)}
+
+
+def _signal_row(decision: Decision) -> dict[str, Any]:
+    row: dict[str, Any] = {"signal": signal_of(decision), "confidence": 1.0, "leg": decision.leg}
+    if isinstance(decision, (Enter, Protect)):
+        row |= {"stop_loss": decision.sl, "take_profit": decision.tp}
+    if not isinstance(decision, Protect):
+        row |= {"size": decision.size if isinstance(decision, Enter) else decision.units}
+        row |= {"tag": None if decision.tag is None else to_json(decision.tag)}
+    return row

@@ -1,0 +1,120 @@
+"""Our trades as the deals tell them (pure): deals in, open and closed trades out."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from Backtest.decisions import ClosedTrade, OpenTrade
+from Live.model import Deal, Position, Side, SymbolSpec
+
+EXPERT = 3
+EXIT_REASONS = {0: "manual", 1: "manual", 2: "manual", EXPERT: "strategy", 4: "stop loss", 5: "take profit", 6: "stop out"}
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """One closing deal with the entry that it closes: a row of `trades`."""
+
+    deal: Deal
+    entry: Deal
+    commission: float  # the entry's share and the exit's, negative is a cost
+
+    @property
+    def side(self) -> Side:
+        """The side that the position had."""
+        return self.entry.side
+
+    @property
+    def reason(self) -> str:
+        """What closed it."""
+        return EXIT_REASONS.get(self.deal.reason, f"reason {self.deal.reason}")
+
+
+class TradeBook:
+    """The deals of our positions, by position. Adding a deal twice changes nothing."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, Deal] = {}
+        self._deals: dict[int, Deal] = {}
+        self._exits: dict[str, list[Exit]] = defaultdict(list)  # by symbol, oldest first
+        self._levels: dict[int, tuple[float | None, float | None]] = {}
+        self._closed: dict[str, list[ClosedTrade]] = defaultdict(list)
+
+    def __contains__(self, position_id: int) -> bool:
+        return position_id in self._entries
+
+    def knows(self, deal: int) -> bool:
+        """Whether a deal was added."""
+        return deal in self._deals
+
+    def add(self, deal: Deal, spec: SymbolSpec, tag: object) -> Exit | None:
+        """Take a deal in; for a closing one, the exit that it makes."""
+        if deal.ticket in self._deals:
+            return None
+        self._deals[deal.ticket] = deal
+        entry = self._entries.setdefault(deal.position_id, deal)
+        if deal.entry == "IN" or entry is deal:
+            return None
+        # the part of the entry's costs that belongs to what is closed now
+        share = (entry.commission + entry.fee) * (deal.lots / entry.lots)
+        made = Exit(deal, entry, share + deal.commission + deal.fee)
+        self._exits[deal.symbol].append(made)
+        self._closed[deal.symbol].append(_closed_trade(made, spec, tag))
+        return made
+
+    def note_levels(self, positions: Iterable[Position]) -> None:
+        """Remember the stops of open positions, for when they are gone."""
+        self._levels.update({position.identifier: (position.sl, position.tp) for position in positions})
+
+    def closed(self, symbol: str) -> list[ClosedTrade]:
+        """All closed trades of a symbol, oldest first."""
+        return self._closed[symbol]
+
+    def late(self, symbol: str, before: int) -> list[Exit]:
+        """The exits at or after a moment (server seconds)."""
+        late = []
+        for made in reversed(self._exits[symbol]):
+            if made.deal.epoch < before:
+                break
+            late.insert(0, made)
+        return late
+
+    def as_of(self, held: Iterable[OpenTrade], symbol: str, spec: SymbolSpec, before: int) -> tuple[list[OpenTrade], list[ClosedTrade]]:
+        """Open and closed trades as they were just before a moment, given those `held` now."""
+        moment = pd.Timestamp(before, unit="s")
+        late = self.late(symbol, before)
+        shown = {trade.ticket: trade for trade in held if trade.entry_time < moment}
+        for made in late:
+            if made.entry.epoch < before:
+                part = spec.units(made.deal.lots) * made.side.sign
+                there = shown.get(made.deal.position_id)
+                shown[made.deal.position_id] = replace(there, size=there.size + part) if there else self._reopened(made, symbol, part)
+        closed = self._closed[symbol]
+        return [shown[ticket] for ticket in sorted(shown)], closed[: len(closed) - len(late)]
+
+    def _reopened(self, made: Exit, symbol: str, size: float) -> OpenTrade:
+        sl, tp = self._levels.get(made.deal.position_id, (None, None))
+        tag = next(trade.tag for trade in self._closed[symbol] if trade.deal == made.deal.ticket)
+        return OpenTrade(made.deal.position_id, size, made.entry.price, pd.Timestamp(made.entry.epoch, unit="s"), sl, tp, tag)
+
+
+def open_trade(position: Position, spec: SymbolSpec, tag: object) -> OpenTrade:
+    """A position in backtesting.py's words."""
+    size = spec.units(position.lots) * position.side.sign
+    return OpenTrade(position.identifier, size, position.price_open, pd.Timestamp(position.epoch, unit="s"), position.sl, position.tp, tag)
+
+
+def _closed_trade(made: Exit, spec: SymbolSpec, tag: object) -> ClosedTrade:
+    return ClosedTrade(
+        deal=made.deal.ticket,
+        ticket=made.deal.position_id,
+        size=spec.units(made.deal.lots) * made.side.sign,
+        entry_price=made.entry.price,
+        exit_price=made.deal.price,
+        entry_time=pd.Timestamp(made.entry.epoch, unit="s"),
+        exit_time=pd.Timestamp(made.deal.epoch, unit="s"),
+        costs=-made.commission,
+        tag=tag,
+    )
