@@ -23,6 +23,7 @@ from Backtest.errors import BadInput  # noqa: E402
 from Backtest.strategies import LoadedStrategy, check_params, line_of, load_strategy, parse_params, setting_faults  # noqa: E402
 
 BAD_INPUT, INTERRUPTED = 2, 130
+NOTES_SHOWN = 5  # a strategy short of margin is told so on every bar
 _NUMBERS = ("cash", "spread", "commission", "margin")
 _SWITCHES = ("trade-on-close", "hedging", "exclusive-orders", "finalize-trades")
 _T = TypeVar("_T")
@@ -172,14 +173,15 @@ def _show(out: Console, job: Job, result: Result) -> None:
     bars = f"{len(job.prices):,} bars {_timeframe_name(job.prices)}".rstrip()
     out.print(f"{job.strategy.cls.__name__} ({job.strategy.path}){with_params}", markup=False, soft_wrap=True)
     out.print(f"{bars} of {job.source}", markup=False, soft_wrap=True)
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2))
     table.add_column()
     table.add_column(justify="right")
     for name, value in result.stats.items():
         if not str(name).startswith("_"):
             table.add_row(str(name), _readable(value), style=None)
     out.print(table)
-    for note in result.notes:
+    more = len(result.notes) - NOTES_SHOWN
+    for note in (*result.notes[:NOTES_SHOWN], *([f"{more} more"] if more > 0 else [])):
         out.print(f"Note: {note}", markup=False, soft_wrap=True)
     if job.plot:
         out.print(f"Plot: {job.plot}", markup=False, soft_wrap=True)

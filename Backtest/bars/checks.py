@@ -53,19 +53,21 @@ def _time_faults(frame: pd.DataFrame) -> Iterator[str]:
 
 def _price_faults(frame: pd.DataFrame) -> Iterator[str]:
     prices = {name: frame[name].to_numpy(dtype="float64") for name in PRICES}
-    for name, values in prices.items():
+    beside = {name: frame[name].to_numpy(dtype="float64") for name in ("Volume", "Spread") if name in frame}
+    for name, values in {**prices, **beside}.items():
         yield from _named(frame, np.isnan(values), f"{name} is missing")
+    for name, values in prices.items():
         yield from _named(frame, np.isinf(values) | (values <= 0), name + " is {value:.10g}; want a price above 0", value=values)
+    sound = np.all([np.isfinite(values) & (values > 0) for values in prices.values()], axis=0)
     high, low = prices["High"], prices["Low"]
     for name in ("Open", "Low", "Close"):
         values = prices[name]
-        yield from _named(frame, values > high, "High {high:.10g} is below " + name + " {value:.10g}", high=high, value=values)
+        yield from _named(frame, sound & (values > high), "High {high:.10g} is below " + name + " {value:.10g}", high=high, value=values)
     for name in ("Open", "Close"):
         values = prices[name]
-        yield from _named(frame, values < low, "Low {low:.10g} is above " + name + " {value:.10g}", low=low, value=values)
-    for name in [name for name in ("Volume", "Spread") if name in frame]:
-        values = frame[name].to_numpy(dtype="float64")
-        yield from _named(frame, ~(np.isfinite(values) & (values >= 0)), name + " is {value:g}; want 0 or more", value=values)
+        yield from _named(frame, sound & (values < low), "Low {low:.10g} is above " + name + " {value:.10g}", low=low, value=values)
+    for name, values in beside.items():
+        yield from _named(frame, np.isinf(values) | (values < 0), name + " is {value:g}; want 0 or more", value=values)
 
 
 def _named(frame: pd.DataFrame, bad: Flags, told: str, **values: Values) -> Iterator[str]:

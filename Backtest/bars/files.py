@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Hashable
@@ -57,12 +58,12 @@ def _content(path: Path) -> bytes:
         raise BadInput(f"{path}: there is no such price file") from None
     except IsADirectoryError:
         raise BadInput(f"{path}: this is a folder, not a price file") from None
-    except OSError as error:
-        raise BadInput(f"{path}: the price file cannot be read ({error.strerror or error})") from error
-    except (EOFError, lzma.LZMAError, zipfile.BadZipFile, zlib.error) as error:
-        raise BadInput(f"{path}: the compressed file is damaged ({error})") from error
     except BadInput as fault:
         raise BadInput(*(f"{path}: {mistake}" for mistake in fault.mistakes)) from fault
+    except (EOFError, ValueError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, zlib.error) as error:
+        raise BadInput(f"{path}: the compressed file is damaged or locked ({error})") from error
+    except OSError as error:
+        raise BadInput(f"{path}: the price file cannot be read ({error.strerror or error})") from error
 
 
 def _unpacked(raw: bytes) -> bytes:
@@ -130,15 +131,17 @@ def _csv(text: str) -> pd.DataFrame:
     decimal_comma = separator == ";" and "," in (lines[1] if len(lines) > 1 else "")
     names = None if headed else _unheaded(lines[0].split(separator))
     try:
-        return pd.read_csv(
-            io.StringIO(text),
-            sep=separator,
-            names=names,
-            decimal="," if decimal_comma else ".",
-            index_col=False,
-            skipinitialspace=True,
-            dtype={0: "str", 1: "str"} if names and names[1] == "clock" else {0: "str"},
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # lines that end in a separator
+            return pd.read_csv(
+                io.StringIO(text),
+                sep=separator,
+                names=names,
+                decimal="," if decimal_comma else ".",
+                index_col=False,
+                skipinitialspace=True,
+                dtype={0: "str", 1: "str"} if names and names[1] == "clock" else {0: "str"},
+            )
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise BadInput(f"the file is no table of prices ({str(error).strip()})") from error
 

@@ -63,7 +63,8 @@ def timeframe(text: str) -> Timeframe:
     unit = _UNITS.get(parts[2]) if parts and not (parts[1] and parts[3]) else None
     if parts and unit:
         count = int(parts[1] or parts[3] or 1)
-        found = _BY_SECONDS.get(count * unit) if unit < MONTH or count == 1 else None
+        # a month is a month, not 30 days: only its own unit names it
+        found = _BY_SECONDS.get(count * unit) if (count * unit == MONTH) == (unit == MONTH) else None
         if found:
             return found
     raise BadInput(f"timeframe '{text}' is none of MetaTrader's: use one of {', '.join(TIMEFRAMES)} (or 5m, 1h, 1d, 1w, 1mo)")

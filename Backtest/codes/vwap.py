@@ -18,7 +18,7 @@ def session_vwap(high, low, close, volume, index):
 class Vwap(Strategy):
     first_hour = 7  # entries from this hour of the broker's clock on
     last_hour = 14  # to this one
-    flat_hour = 20  # and out from this one on
+    flat_hour = 19  # and out after this one: on Fridays the market soon closes
 
     def init(self):
         data = self.data
