@@ -11,7 +11,7 @@ from Backtest.simulated_terminal.groups import mask
 from Backtest.simulated_terminal.market import Array, Series
 from Backtest.simulated_terminal.rates import Rates, ticks_of
 from Backtest.simulated_terminal.structs import BookInfo, SymbolInfo, Tick
-from Backtest.simulated_terminal.symbol_info import describe
+from Backtest.simulated_terminal.symbol_fields import describe
 
 MAX_BARS = 100_000  # "Max bars in chart": copy_rates_* serve less than that
 _PARAMS = "Terminal: Invalid params"

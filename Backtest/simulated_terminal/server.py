@@ -211,7 +211,7 @@ class TradeServer:
         """Let an event of the market do to the account what it does: stops and limits fill, positions without margin close."""
         self.now_msc = event.time_msc
         for symbol in event.symbols:
-            if self.book.triggers.get(symbol):
+            if self.book.triggers.get(symbol) and (self.specs[symbol].gaps_fill_at_open or not event.opening):
                 self._fill_triggers(symbol, opening=event.opening)
         # backtesting.py looks at the equity at the close only; an account with a stop-out level at every quote
         if self.book.positions and (self.account.stop_out or not event.opening):

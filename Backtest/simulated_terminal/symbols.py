@@ -35,6 +35,7 @@ class SymbolSpec:
     stops_level: int = 0  # points
     freeze_level: int = 0  # points
     immediate_stops: bool = False  # a stop on the wrong side is accepted and triggers at once, as backtesting.py does
+    gaps_fill_at_open: bool = True  # before a trader can act at the open; False: with the rest of the bar, at the same price
     filling_mode: int = FILLING_FOK | FILLING_IOC
     execution: int = c.SYMBOL_TRADE_EXECUTION_MARKET
     trade_mode: int = c.SYMBOL_TRADE_MODE_FULL
@@ -118,7 +119,10 @@ def parity_account(balance: float, commission: Commission = no_commission, curre
 
 
 def parity_symbol(name: str, frame: pd.DataFrame, *, currency: str = "USD", spread_points: int = 0) -> SymbolSpec:
-    """What backtesting.py assumes of a symbol: whole units, any price, no distance for stops, no conversion."""
+    """What backtesting.py assumes of a symbol: whole units, any price, no distance for stops, no conversion.
+
+    Its strategies decide before they can know of a gap, so nothing triggers before they have acted at the open.
+    """
     pair = is_pair(name)
     contract, step = (100_000.0, 0.00001) if pair else (1.0, 1.0)
     return SymbolSpec(
@@ -130,6 +134,7 @@ def parity_symbol(name: str, frame: pd.DataFrame, *, currency: str = "USD", spre
         volume_max=1e9,
         spread_points=spread_points,
         immediate_stops=True,
+        gaps_fill_at_open=False,
         calc_mode=c.SYMBOL_CALC_MODE_CFDLEVERAGE,
         currency_base=name[:3] if pair else currency,
         currency_profit=currency,

@@ -1,0 +1,34 @@
+"""The one terminal that the package's module functions talk to: as the real module, one connection per process."""
+
+from datetime import UTC
+from typing import Any
+
+import pandas as pd
+
+from Backtest.bars import BUILTIN, builtin_prices
+from Backtest.simulated_terminal.market import ReplayMarket
+from Backtest.simulated_terminal.symbols import retail_symbol
+from Backtest.simulated_terminal.terminal import SimulatedTerminal
+
+_terminal: Any = None
+
+
+def use(terminal: Any) -> None:
+    """Let the module's functions be those of `terminal` (or of anything with its methods); None: of a new default one."""
+    global _terminal  # noqa: PLW0603 - the real module has one connection per process, too
+    _terminal = terminal
+
+
+def current() -> Any:
+    """The terminal in use; the default one where none was named."""
+    if _terminal is None:
+        use(default_terminal())
+    return _terminal
+
+
+def default_terminal() -> SimulatedTerminal:
+    """A retail account on the prices that backtesting.py ships, standing at the last bar of all: everything is history."""
+    frames = {name: builtin_prices(name) for name in BUILTIN}
+    last: pd.Timestamp = max(frame.index[-1] for frame in frames.values())
+    prices = {name: (retail_symbol(name, frame), frame) for name, frame in frames.items()}
+    return SimulatedTerminal(ReplayMarket(prices, start=last.to_pydatetime().replace(tzinfo=UTC)))
