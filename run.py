@@ -4,6 +4,7 @@
     python run.py demo          trade the shipped strategy on the simulated terminal
     python run.py test          run all tests
     python run.py run …         python -m Live run …
+    python run.py backtest …    python Backtest/run_backtest.py …
     python run.py dashboard …   python -m Live dashboard …
     python run.py lint          format check, linter and type checker
 
@@ -30,6 +31,7 @@ PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 STAMP = VENV / "installed.json"
 CORE, DEV = "requirements.txt", "requirements-dev.txt"
 USAGE, FAILED = 2, 1
+VERBS = ("demo", "test", "run", "backtest", "dashboard", "lint")
 
 # The demo is the same for everybody: the template's settings, not those of a .env that may be there.
 DEMO = ["run", "--config", str(ROOT / ".env.template"), "--strategy", str(ROOT / "Backtest" / "codes" / "sma_cross.py"), "--dry-run"]
@@ -52,8 +54,8 @@ def main(words: "list[str]") -> int:
         if verb in ("-h", "--help", "help"):
             print(__doc__)
             return 0
-        if verb not in ("demo", "test", "run", "dashboard", "lint"):
-            raise Stop(f"{verb or 'a verb is missing'}: want demo, test, run, dashboard or lint; python run.py --help explains them", USAGE)
+        if verb not in VERBS:
+            raise Stop(f"{verb or 'a verb is missing'}: want one of {', '.join(VERBS)}; python run.py --help explains them", USAGE)
         set_up(DEV if verb in ("test", "lint") else CORE)
         if verb == "lint":
             return max(subprocess.call([str(PYTHON), "-m", *tool], cwd=ROOT) for tool in LINT)
@@ -89,6 +91,8 @@ def command(verb: str, extra: "list[str]") -> "tuple[list[str], dict[str, str]]"
         return [str(PYTHON), "-m", "pytest", *extra], {}
     # The folder stays the user's, so that their relative paths mean what they say; the modules are found by PYTHONPATH.
     found = {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+    if verb == "backtest":
+        return [str(PYTHON), str(ROOT / "Backtest" / "run_backtest.py"), *extra], found
     if verb == "demo":
         return [str(PYTHON), "-m", "Live", *DEMO, *extra], {**found, **DEMO_SETTINGS}
     return [str(PYTHON), "-m", "Live", verb, *extra], found

@@ -1,15 +1,16 @@
 """What every test shares: no test sees the settings of the machine that it runs on."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
 from Live.config import LiveConfig
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in LiveConfig.model_fields:
-        for spelling in (name, name.upper()):
-            if spelling in os.environ:
-                monkeypatch.delenv(spelling)
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.lower() in LiveConfig.model_fields]:
+            patch.delenv(name)
+        yield

@@ -15,6 +15,8 @@ LAYERS = {
         "running",
         "live_trader",
         "symbol_trader",
+        "intent_carrier",
+        "desk",
         "order_executor state_manager dashboard",
         "audit_logger mt5_connector backtesting_bridge trade_book kill_switch locks logs",
         "order_requests sizing indicators",
@@ -109,7 +111,9 @@ def unit_of(name: str) -> str:
 
 def row_of(name: str) -> int:
     rows = LAYERS[name.split(".")[0]]
-    return next(number for number, row in enumerate(rows) if unit_of(name) in row.split())
+    found = [number for number, row in enumerate(rows) if unit_of(name) in row.split()]
+    assert found, f"{name} has no place in LAYERS yet"
+    return found[0]
 
 
 def test_every_module_has_one_place_in_the_table_and_every_name_in_it_is_a_module() -> None:

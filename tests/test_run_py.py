@@ -117,6 +117,14 @@ def test_what_follows_a_verb_is_passed_on_and_the_folder_stays_the_users(verb: s
     assert done.returncode == 7
 
 
+def test_a_backtest_is_the_script_of_the_other_half(equipped: Path) -> None:
+    (equipped / "Backtest").mkdir()
+    (equipped / "Backtest" / "run_backtest.py").write_text("import sys; print('backtest', *sys.argv[1:]); sys.exit(2)")
+    done = start(equipped, "backtest", "--no-plot")
+    assert done.stdout.splitlines()[-1] == "backtest --no-plot"
+    assert done.returncode == 2
+
+
 def test_the_tests_are_run_from_any_folder_and_their_result_is_the_exit_code(equipped: Path, tmp_path: Path) -> None:
     good = start(equipped, "test", "-q", cwd=tmp_path)
     assert "1 passed" in good.stdout.splitlines()[-1]
@@ -179,14 +187,14 @@ def test_a_folder_where_no_environment_can_be_made_is_a_sentence(project: Path) 
 def test_another_verb_is_a_usage_mistake(words: list[str], project: Path) -> None:
     done = start(project, *words)
     assert done.returncode == 2
-    assert "want demo, test, run, dashboard or lint" in done.stderr
+    assert "want one of demo, test, run, backtest, dashboard, lint" in done.stderr
     assert not (project / ".venv").exists()
 
 
 def test_help_explains_every_verb(project: Path) -> None:
     done = start(project, "--help")
     assert done.returncode == 0
-    assert all(f"python run.py {verb}" in done.stdout for verb in ("demo", "test", "run", "dashboard", "lint"))
+    assert all(f"python run.py {verb}" in done.stdout for verb in module_of(project).VERBS)
 
 
 def test_pip_is_shown_as_a_few_lines_where_there_is_no_terminal(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
