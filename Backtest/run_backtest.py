@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 ROOT = Path(__file__).resolve().parents[1]
 if __package__ in {None, ""}:  # started as a file: what it needs is found from the project's root
-    sys.path[0] = str(ROOT)
+    sys.path.insert(0, str(ROOT))
 
 import pandas as pd  # noqa: E402
 from backtesting.backtesting import Backtest  # noqa: E402

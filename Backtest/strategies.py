@@ -112,9 +112,9 @@ def _split(spec: str) -> tuple[Path, str]:
 
 
 def _source(path: Path) -> bytes:
-    if path.is_dir():
-        raise BadInput(f"{path}: this is a folder; name the strategy file in it")
     try:
+        if path.is_dir():
+            raise BadInput(f"{path}: this is a folder; name the strategy file in it")
         return path.read_bytes()
     except FileNotFoundError:
         neighbours = [each.name for each in path.parent.glob("*.py")] if path.parent.is_dir() else []

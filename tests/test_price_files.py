@@ -272,3 +272,4 @@ def test_a_row_with_too_many_fields_is_told(tmp_path: Path) -> None:
 def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
     assert mistakes_of(tmp_path / "none.csv") == ["there is no such price file"]
     assert mistakes_of(tmp_path) == ["this is a folder, not a price file"]
+    assert mistakes_of(tmp_path / ("x" * 300))[0].startswith("the price file cannot be read")

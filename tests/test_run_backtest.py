@@ -173,3 +173,7 @@ def test_a_missing_or_unknown_argument_ends_with_exit_code_2(tmp_path: Path) -> 
     assert started([], tmp_path).returncode == 2
     assert started(["--strategy", str(SMA_CROSS), "--strat"], tmp_path).returncode == 2
     assert started(["--help"], tmp_path).returncode == 0
+
+
+def test_ctrl_c_ends_it_with_exit_code_130(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert ran(capsys, strategy=written(tmp_path / "stopped.py", "raise KeyboardInterrupt\n"))[0] == 130

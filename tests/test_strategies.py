@@ -161,6 +161,7 @@ def test_a_misspelt_class_or_file_is_asked_back(tmp_path: Path) -> None:
     assert refusal(f"{path}:Mime") == f"{path}: it defines no strategy Mime, it has Mine, Yours; did you mean Mine?"
     assert refusal(tmp_path / "mime.py") == f"{tmp_path / 'mime.py'}: there is no such strategy file; did you mean mine.py?"
     assert refusal(tmp_path / "none" / "x.py") == f"{tmp_path / 'none' / 'x.py'}: there is no such strategy file"
+    assert "the strategy file cannot be read" in refusal(tmp_path / ("x" * 300))
     assert refusal(tmp_path) == f"{tmp_path}: this is a folder; name the strategy file in it"
     assert refusal(f"{written(tmp_path, HEAD)}:Mine") == f"{path}: it defines no strategy Mine, it has none"
 
