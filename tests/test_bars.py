@@ -1,5 +1,3 @@
-import doctest
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +5,7 @@ from backtesting import test as shipped
 from hypothesis import given
 from hypothesis import strategies as st
 
-from Backtest.bars import BUILTIN, TIMEFRAMES, Timeframe, builtin_prices, check_prices, resample, timeframe, timeframe_of, timeframes
+from Backtest.bars import BUILTIN, TIMEFRAMES, Timeframe, builtin_prices, check_prices, resample, timeframe, timeframe_of
 from Backtest.errors import BadInput
 
 EPOCHS = st.integers(0, 4_000_000_000)
@@ -251,7 +249,3 @@ def test_bars_cannot_be_made_finer_nor_to_what_is_no_multiple_of_them(have: str,
 def test_resampling_a_frame_of_no_bar_or_one_bar_is_no_matter() -> None:
     assert resample(TWO_BARS.iloc[:0], TIMEFRAMES["D1"]).empty
     assert resample(TWO_BARS.iloc[:1], TIMEFRAMES["D1"]).index[0] == pd.Timestamp("2017-04-19")
-
-
-def test_the_examples_in_the_docstrings_hold() -> None:
-    assert doctest.testmod(timeframes).failed == 0

@@ -1,4 +1,3 @@
-import doctest
 import hashlib
 import sys
 from pathlib import Path
@@ -253,7 +252,3 @@ def test_words_that_name_no_value_are_told_all_at_once() -> None:
         "--params '2n=3' is no name=value; write for example n1=12",
         "--params names a twice",
     )
-
-
-def test_the_examples_in_the_docstrings_hold() -> None:
-    assert doctest.testmod(strategies).failed == 0
