@@ -280,6 +280,8 @@ class AuditReader:
 
     def _open(self) -> sqlite3.Connection:
         try:
+            if self._path.is_dir():
+                raise RecordUnavailable(f"The record {self._path} is a folder: choose a file (AUDIT_DB_PATH).")
             if self._path.stat().st_size == 0:
                 raise RecordUnavailable(f"The record {self._path} is empty: the trader has not written to it yet.")
             db = sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_SECONDS)

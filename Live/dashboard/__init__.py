@@ -42,9 +42,11 @@ def create_app(db_path: Path, *, stop_file: Path, clock: Clock | None = None) ->
 
     `stop_file` is the emergency stop file: the page shows it as soon as it exists, without waiting for the trader.
     """
-    app = Flask(__name__)
-    app.json = StrictJSON(app)
+    app = Flask(__name__, static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.static_folder = "static"  # after the line above, so that its route too answers GET and nothing else
+    app.add_url_rule("/static/<path:filename>", "static", app.send_static_file, methods=["GET"])
+    app.json = StrictJSON(app)
     app.wsgi_app = Guard(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to put something in front
     _add_endpoints(app, db_path, KillSwitchFile(stop_file.absolute(), enabled=True), clock or SystemClock())
     app.register_error_handler(RecordUnavailable, _unavailable)

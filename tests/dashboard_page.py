@@ -1,0 +1,116 @@
+"""What the tests of the web page share: a clock that stands still, a client, and texts that want to break out."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from Live.dashboard import create_app
+from tests.sample_record import START, WALL, SampleRecord
+
+ROOT = Path(__file__).parent.parent
+API = ["status", "summary", "positions", "recent_orders", "recent_signals", "recent_trades", "equity", "overview"]
+ENDPOINTS = [f"/api/{name}" for name in API] + ["/health"]
+
+HOSTILE = [
+    "<script>document.title = 'owned'</script>",
+    "</script><img src=x onerror=\"document.title='owned'\">",
+    "'\"`><svg onload=alert(1)>",
+    "{{ 7 * 7 }} {% raw %}",
+    "nul \0 here",
+    "\u202egnp.exe",  # right-to-left override
+    "🙂 Ünïcödé \u2028 line",
+    "__proto__",
+    "constructor",
+    "=cmd|' /C calc'!A0",
+    "x" * 1_000_000,
+]
+FREE_TEXT = {
+    "runs": ["server", "strategy_id", "strategy_class", "terminal", "end_reason", "started_at"],
+    "orders": "client_order_id strategy_id symbol timeframe order_type status message retcode_message timestamp bar_time".split(),
+    "signals": ["strategy_id", "symbol", "timeframe", "reason", "timestamp", "bar_time", "client_order_id"],
+    "trades": ["strategy_id", "symbol", "exit_reason", "exit_time", "entry_time"],
+    "positions": ["strategy_id", "symbol", "entry_time"],
+}
+SAID = ["enabled", "reason", "active", "file", "date", "opening_equity", "balance", "equity", "currency", "bars", "total"]
+
+
+class FixedClock:
+    """The machine's clock, standing still."""
+
+    def __init__(self, time: datetime) -> None:
+        self.time = time
+
+    def now(self) -> datetime:
+        return self.time
+
+    def sleep(self, seconds: float, interrupted: Callable[[], bool] = lambda: False) -> None:
+        raise AssertionError("a dashboard does not wait")
+
+
+def client_of(path: Path, now: datetime = WALL) -> FlaskClient:
+    return create_app(path, stop_file=path.parent / "EMERGENCY_STOP", clock=FixedClock(now)).test_client()
+
+
+def body_of(answer: TestResponse) -> Any:
+    def refuse(text: str) -> None:
+        raise AssertionError(f"{text} is no JSON")
+
+    return json.loads(answer.data, parse_constant=refuse)
+
+
+def get(client: FlaskClient, path: str) -> Any:
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.data
+    return body_of(answer)
+
+
+def a_hostile_record(path: Path, text: str) -> SampleRecord:
+    """A record with `text` wherever somebody else may have chosen the text."""
+
+    def everywhere(names: list[str]) -> dict[str, Any]:
+        return dict.fromkeys(names, text)
+
+    made = SampleRecord(path)
+    settings = {"SYMBOLS": [text], "TIMEFRAME": text, "INTERVAL_SECONDS": text}
+    made.run(settings=json.dumps(settings), **everywhere(FREE_TEXT["runs"]))
+    made.order(**everywhere(FREE_TEXT["orders"]))
+    made.signal(signal="BUY", **everywhere(FREE_TEXT["signals"]))
+    made.trade(**everywhere(FREE_TEXT["trades"]))
+    made.position(1, **everywhere(FREE_TEXT["positions"]))
+    made.snapshot(START, 1.0)
+    made.snapshot(START + timedelta(hours=1), 2.0, timestamp=text)
+    said = everywhere(SAID)
+    made.state(trading=said, kill_switch=said, day=said, account=said, progress=said, market_time=text)
+    made.heartbeat()
+    return made
+
+
+SERVER = """
+import sys
+from pathlib import Path
+from Live.dashboard import open_server
+server = open_server(Path(sys.argv[1]), Path(sys.argv[2]), 0)
+print(server.effective_port, flush=True)
+server.run()
+"""
+
+
+@contextmanager
+def serving(path: Path) -> Iterator[int]:
+    """The port at which a process of its own serves the page."""
+    command = [sys.executable, "-c", SERVER, str(path), str(path.parent / "EMERGENCY_STOP")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=path.parent, env=os.environ | {"PYTHONPATH": str(ROOT)}) as child:
+        assert child.stdout is not None
+        try:
+            yield int(child.stdout.readline())
+        finally:
+            child.terminate()
