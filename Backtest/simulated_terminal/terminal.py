@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from Backtest.simulated_terminal.market_functions import MAX_BARS, MarketFunctio
 from Backtest.simulated_terminal.server import TradeServer
 from Backtest.simulated_terminal.structs import AccountInfo, TerminalInfo
 from Backtest.simulated_terminal.surface import NAMES
-from Backtest.simulated_terminal.symbols import AccountSpec, no_commission
+from Backtest.simulated_terminal.symbols import AccountSpec
 from Backtest.simulated_terminal.trade_functions import TradeFunctions
 
 BUILD, BUILT = 5430, "14 Nov 2025"
@@ -200,5 +200,5 @@ def _of_type(name: str, value: Any, otherwise: str) -> None:
 def _fingerprint(market: ReplayMarket, account: AccountSpec) -> str:
     """What a saved account belongs to. A commission has no name that survives a restart: what it charges tells it apart."""
     charges = [account.commission(units, price) for units, price in ((1.0, 1.0), (-100_000.0, 1.25), (1_000.0, 100.0))]
-    plain = replace(account, commission=no_commission)
-    return hashlib.sha256(f"{market.fingerprint()}|{plain}|{charges}".encode()).hexdigest()[:16]
+    figures = {field.name: getattr(account, field.name) for field in fields(account) if field.name != "commission"}
+    return hashlib.sha256(f"{market.fingerprint()}|{figures}|{charges}".encode()).hexdigest()[:16]
