@@ -151,7 +151,7 @@ class Book:
         if left > 0:
             self.positions[ticket] = replace(old, volume=left, update_msc=now_msc)
             return
-        waiting = self.triggers[old.symbol]
+        waiting = self.triggers.setdefault(old.symbol, [])
         self._withdraw(waiting, Trigger(ticket, is_stop=True))
         self._withdraw(waiting, Trigger(ticket, is_stop=False))
         del self.positions[ticket]
