@@ -24,9 +24,9 @@ class IntentCarrier:
         # the executor puts the order's own key in place of this comment
         self._label = Label(desk.slot.magic, "live", config.deviation_points)
 
-    def carry_out(self, intents: Sequence[Intent]) -> None:
-        """Send one bar's orders; an entry behind a close that failed is not sent."""
-        blocked: str | None = None
+    def carry_out(self, intents: Sequence[Intent], earlier: Sequence[Order] = ()) -> None:
+        """Send one bar's orders; an entry behind a close that failed is not sent, also where an `earlier` run tried that close."""
+        blocked = next((_blocking(order.status) for order in earlier if self._failed_to_close(order)), None)
         for intent, reducing in _in_groups(intents):
             if intent.kind is Kind.ENTRY:
                 blocked = self._enter(intent, reducing, blocked) or blocked
@@ -49,6 +49,10 @@ class IntentCarrier:
             with self._desk.record.transaction(durable=True):
                 self._desk.record.add_intent(again)
             self._close(again, again.size)
+
+    def _failed_to_close(self, order: Order) -> bool:
+        closes = order.intent.kind in (Kind.EXIT, Kind.PARTIAL) and order.status is not Status.PENDING
+        return closes and order.status not in CLOSED_WELL and self._desk.state.position(order.intent.position) is not None
 
     def too_old(self, follower: int) -> str | None:
         """Why a decision is not acted upon any more; its age counts from the open of the bar that followed (server seconds)."""

@@ -29,7 +29,7 @@ from Live.desk import Desk
 from Live.errors import KillSwitch, LiveError, Unreachable
 from Live.kill_switch import KillSwitchFile
 from Live.locks import hold_locks
-from Live.model import AccountState, Kind, Magic, Position, Slot
+from Live.model import AccountState, Kind, Magic, Order, Position, Slot
 from Live.mt5_connector import MT5Connector, OpenedTerminal
 from Live.order_executor import SECONDS_BETWEEN_READS, OrderExecutor
 from Live.order_requests import Label, Market, close_request
@@ -121,7 +121,7 @@ class LiveTrader:
         self._resources.callback(self.connector.shutdown)
         account = self.connector.account()
         self.slot = Slot(account.login, account.server, self.strategy_id, Magic(self.config.magic_number))
-        self.initial_balance = account.balance
+        self.initial_equity = account.equity
         self.final_account: AccountState = account
         self.final_positions: tuple[Position, ...] = ()
         self.mode_name = "DRY" if self.config.dry_run else MODES[account.trade_mode]
@@ -140,21 +140,24 @@ class LiveTrader:
         self.record.event(
             "STARTUP", f"{self.mode_name} run of {self.strategy_id} on {', '.join(self.config.symbols)} {self.timeframe.name}"
         )
-        self._recover()
-        self.traders = [SymbolTrader(symbol, desk) for symbol in self.config.symbols]
-        for trader in self.traders:
+        absent = self._recover()
+        self.traders = {symbol: SymbolTrader(symbol, desk) for symbol in self.config.symbols}
+        self._reclose(absent)
+        for trader in self.traders.values():
             trader.start()
         self._publish(force=True)
 
-    def _recover(self) -> None:
-        """Before anything else: what an earlier run sent and did not see the end of."""
+    def _recover(self) -> list[Order]:
+        """Before anything else: what an earlier run sent and did not see the end of. Returns what is proved not to have happened."""
+        absent = []
         self.state.sync()
         while self.executor.has_open_questions() and not self._interrupted():
-            self.executor.settle()
+            absent += self.executor.settle()
             self.state.sync()
             if self.executor.has_open_questions():
                 self.clock.sleep(SECONDS_BETWEEN_READS, self._interrupted)
         self.state.check_ownership()
+        return absent
 
     def _loop(self) -> tuple[int, str]:
         while True:
@@ -177,9 +180,8 @@ class LiveTrader:
                 raise Unreachable("the terminal is not connected")
             self.state.sync()
             self.state.open_day(self.connector.account())
-            for order in self.executor.settle():
-                next(trader for trader in self.traders if trader.symbol == order.intent.symbol).reclose(order)
-            for trader in self.traders:
+            self._reclose(self.executor.settle())
+            for trader in self.traders.values():
                 self.bars += trader.turn()
             self._snapshot()
         except Unreachable as error:
@@ -188,6 +190,11 @@ class LiveTrader:
             self.record.event("RECONNECTED", f"the terminal is back after {self._lost} attempts")
             self._lost = 0
         return self._pause()
+
+    def _reclose(self, absent: list[Order]) -> None:
+        for order in absent:
+            if (trader := self.traders.get(order.intent.symbol)) is not None:
+                trader.reclose(order)
 
     def _wait_for_terminal(self, error: Unreachable) -> float:
         if not self._lost:
@@ -260,6 +267,7 @@ class LiveTrader:
         progress = getattr(self.clock, "progress", (self.bars, None))
         money = {name: getattr(account, name) for name in ("balance", "equity", "margin", "currency", "leverage")}
         with self.record.transaction(durable=False):
+            self.state.publish_positions()
             self.record.set_state(
                 heartbeat={"at": self.clock.now().isoformat(), "wall": wall.isoformat(), "pid": os.getpid()},
                 trading={"enabled": enabled and stop is None and not self._lost, "reason": reason or (f"{stop} exists" if stop else "")},

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from Backtest.strategies import LoadedStrategy, check_params, load_strategy, parse_params
 from Live.config import PROJECT_ROOT, LiveConfig
+from Live.kill_switch import KillSwitchFile
 from Live.live_trader import Chosen, LiveTrader
 from Live.logs import close_logging, setup_logging, terminal
 from Live.mt5_connector import open_terminal
@@ -20,6 +21,7 @@ SHOWN_POSITIONS = 20
 
 def trade_strategy(spec: str, config: LiveConfig, words: Sequence[str], *, once: bool, fresh: bool) -> int:
     """Load, check and trade a strategy; the exit code. Raises BadInput and LiveError for what keeps it from starting."""
+    KillSwitchFile.of(config).check()
     strategy = load_strategy(spec)
     params = parse_params(words)
     check_params(strategy.cls, params)
@@ -96,7 +98,7 @@ def _summary(trader: LiveTrader) -> None:
     """What the run did, the positions that are still open, where the record is, and what to try next."""
     out = Console(highlight=False, soft_wrap=True)
     counts, account = trader.counts(), trader.final_account
-    money = f"{account.currency}"
+    money = account.currency
     table = Table(title="Session summary", title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
@@ -112,9 +114,9 @@ def _summary(trader: LiveTrader) -> None:
         ("Positions opened", f"{counts.positions_opened:,}"),
         ("Positions closed", f"{counts.positions_closed:,}"),
         ("Trades won / lost", f"{counts.winning_trades:,} / {counts.losing_trades:,}"),
-        ("Initial capital", f"{trader.initial_balance:,.2f} {money}"),
+        ("Initial capital", f"{trader.initial_equity:,.2f} {money}"),
         ("Current capital", f"{account.equity:,.2f} {money}"),
-        ("P/L", f"{account.equity - trader.initial_balance:+,.2f} {money}"),
+        ("P/L", f"{account.equity - trader.initial_equity:+,.2f} {money}"),
     ]
     for row in rows:
         table.add_row(*row)
@@ -131,8 +133,8 @@ def _open_positions(out: Console, trader: LiveTrader) -> None:
     table = Table(title=f"Open positions: {len(positions)}", title_justify="left", box=None, pad_edge=False)
     for name in ("Ticket", "Symbol", "Side"):
         table.add_column(name)
-    for name in ("Lots", "Entry", "Now", "Stop loss", "Take profit", "P/L"):
-        table.add_column(name, justify="right")
+    for name in ("Lots", "Entry", "Now", "SL", "TP", "P/L"):
+        table.add_column(name, justify="right", no_wrap=True)
     for held in positions[:SHOWN_POSITIONS]:
         levels = ("–" if level is None else f"{level:.5f}" for level in (held.sl, held.tp))
         prices = (f"{held.price_open:.5f}", f"{held.price_current:.5f}")

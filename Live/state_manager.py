@@ -58,13 +58,18 @@ class StateManager:
         fresh = [deal for deal in deals if not self._book.knows(deal.ticket) and self._is_ours(deal)]
         self.positions = tuple(position for position in held if position.magic == self._slot.magic)
         self._others = tuple(position for position in held if position.magic != self._slot.magic)
-        with self._record.transaction(durable=bool(fresh)):
-            for deal in fresh:
-                self._take_in(deal)
-            self._record.put_positions(self._slot, self.positions)
+        if fresh:
+            with self._record.transaction(durable=True):
+                for deal in fresh:
+                    self._take_in(deal)
+                self.publish_positions()
         self._book.note_levels(self.positions)
         self._looked_until = self._connector.server_now()
         return bool(fresh)
+
+    def publish_positions(self) -> None:
+        """Put what we hold where readers of the record see it."""
+        self._record.put_positions(self._slot, self.positions)
 
     def check_ownership(self) -> None:
         """Raise NeedsPerson when a position carries our magic number that this record has never opened."""

@@ -39,9 +39,12 @@ class SymbolTrader:
         self._guarded(lambda: self._session.warm_up(frame_of(history)))
         if self._last is None and history:
             self._last = history[-1].epoch
-        pending = [order.intent for order in desk.record.orders_with((Status.PENDING,), desk.slot) if order.intent.symbol == self.symbol]
-        for epoch in sorted({intent.bar.epoch for intent in pending}):
-            self._carrier.carry_out([intent for intent in pending if intent.bar.epoch == epoch])
+        pending = [
+            order.intent.bar for order in desk.record.orders_with((Status.PENDING,), desk.slot) if order.intent.symbol == self.symbol
+        ]
+        for bar in dict.fromkeys(pending):
+            orders = desk.record.orders_of(bar)
+            self._carrier.carry_out([order.intent for order in orders if order.status is Status.PENDING], orders)
 
     def turn(self) -> int:
         """Decide and act on what has closed since the last turn; the number of bars decided. Raises Unreachable."""

@@ -105,6 +105,7 @@ CREATE INDEX orders_by_status ON orders (status);
 CREATE INDEX orders_by_time ON orders (timestamp);
 CREATE INDEX orders_by_position ON orders (position_ticket);
 CREATE INDEX orders_by_ticket ON orders (slot, mt5_order_id);
+CREATE INDEX orders_by_bar ON orders (slot, symbol, bar_epoch);
 
 CREATE TABLE order_events (
     seq              INTEGER PRIMARY KEY,

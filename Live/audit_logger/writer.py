@@ -176,6 +176,11 @@ class AuditLogger:
         """Our order that has this MetaTrader order ticket."""
         return next(iter(self._orders("slot = ? AND mt5_order_id = ?", str(slot), ticket)), None)
 
+    def orders_of(self, bar: BarId) -> list[Order]:
+        """Our orders that were decided on this bar, oldest first."""
+        where = "slot = ? AND symbol = ? AND timeframe = ? AND bar_epoch = ?"
+        return self._orders(where, str(bar.slot), bar.symbol, bar.timeframe, bar.epoch)
+
     def orders_with(self, statuses: Iterable[Status], slot: Slot) -> list[Order]:
         """Our orders in these states, oldest first."""
         names = [status.value for status in statuses]
