@@ -100,12 +100,16 @@ def _tick_values(spec: SymbolSpec, quote: Quote | None, exchange: Exchange) -> d
     """What one tick earns and costs per lot, in the account's currency, not rounded."""
     if quote is None:
         return {}
-    tick = spec.tick_value or (spec.tick_size or spec.point) * spec.contract_size
     if spec.currency_profit != exchange.account == spec.currency_base:
-        gain: float | None = tick / quote.ask
-        loss: float | None = tick / quote.bid
+        gain: float | None = 1 / quote.ask
+        loss: float | None = 1 / quote.bid
     else:
-        gain = exchange.into_account(tick, spec.currency_profit, selling=True)
-        loss = exchange.into_account(tick, spec.currency_profit, selling=False)
+        gain = exchange.into_account(1.0, spec.currency_profit, selling=True)
+        loss = exchange.into_account(1.0, spec.currency_profit, selling=False)
     values = {"trade_tick_value": gain, "trade_tick_value_profit": gain, "trade_tick_value_loss": loss}
-    return {name: value or 0.0 for name, value in values.items()}
+    return {name: _tick_value(spec, rate or 0.0) for name, rate in values.items()}
+
+
+def _tick_value(spec: SymbolSpec, rate: float) -> float:
+    # in the order of operations that gives the documentation's figures to the last bit
+    return spec.tick_value * rate if spec.tick_value else (spec.tick_size or spec.point) * rate * spec.contract_size

@@ -1,6 +1,6 @@
 """Terminals and small price frames for the tests of the simulated terminal."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def terminal(
     return made
 
 
-def market_terminal(prices: dict[str, tuple[SymbolSpec, Sequence[Row]]], account: AccountSpec | None = None) -> SimulatedTerminal:
+def market_terminal(prices: Mapping[str, tuple[SymbolSpec, Sequence[Row]]], account: AccountSpec | None = None) -> SimulatedTerminal:
     """A connected terminal with hourly bars of several symbols."""
     made = SimulatedTerminal(
         ReplayMarket({name: (spec, bars(rows)) for name, (spec, rows) in prices.items()}, H1), account or AccountSpec()
