@@ -221,6 +221,13 @@ def test_a_kill_switch_that_only_the_trader_has_seen_shows_too(record: SampleRec
     assert get(client, "/api/status")["kill_switch"] == {"active": True, "enabled": True, "file": "/elsewhere/EMERGENCY_STOP"}
 
 
+def test_a_kill_switch_that_is_off_names_the_file_that_would_stop_the_trader(
+    record: SampleRecord, client: FlaskClient, tmp_path: Path
+) -> None:
+    record.state(kill_switch={"active": False, "file": "/elsewhere"})
+    assert get(client, "/api/status")["kill_switch"]["file"] == str(tmp_path / "EMERGENCY_STOP")
+
+
 def test_a_kill_switch_that_the_settings_switch_off_is_shown_as_switched_off(record: SampleRecord, tmp_path: Path) -> None:
     record.run(settings=json.dumps({"ENABLE_KILL_SWITCH": False}))
     (tmp_path / "EMERGENCY_STOP").touch()

@@ -111,5 +111,5 @@ def _tick_values(spec: SymbolSpec, quote: Quote | None, exchange: Exchange) -> d
 
 
 def _tick_value(spec: SymbolSpec, rate: float) -> float:
-    # in the order of operations that gives the documentation's figures to the last bit
+    # in the order of operations that gives three of the documentation's four figures to the last bit, the other but for that
     return spec.tick_value * rate if spec.tick_value else (spec.tick_size or spec.point) * rate * spec.contract_size

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from datetime import datetime
 
-from Live.audit_logger.reader import AuditReader, Row, Run
+from Live.audit_logger.reader import AuditReader, Row, Run, RunCounts
 from Live.dashboard.standing import Standing, day_of, kill_switch_of, trader_of, trading_of
 from Live.kill_switch import KillSwitchFile
 
@@ -55,34 +55,17 @@ def summary(reader: AuditReader) -> Answer:
     run = reader.latest_run()
     if run is None:
         return {}
-    state, counts, held = reader.state(), reader.run_counts(run.run_id), reader.positions(run)
+    state, held = reader.state(), reader.positions(run)
     money = _money(reader, run, state.get("account"))
-    opening, day = _of(state.get("day"), "opening_equity"), day_of(state.get("day"), state.get("market_time"))
-    trades_today, profit_today = reader.day_totals(run, day) if day else (0, 0.0)
     return {
-        "total_orders": counts.orders_sent,
-        "executed": counts.orders_filled,
-        "failed": counts.orders_refused,
-        "denied": counts.orders_denied,
-        "success_rate": _percent(counts.orders_filled, counts.orders_sent),
-        "day": day,
-        "daily_trades": trades_today,
-        "daily_pnl": round(profit_today, CENTS),
-        "daily_change": _difference(money["equity"], opening),
+        **_counts(reader.run_counts(run.run_id)),
+        **_day(reader, run, state),
+        "daily_change": _difference(money["equity"], _of(state.get("day"), "opening_equity")),
         "initial_balance": run.initial_balance,
         **money,
         "profit": _difference(money["equity"], run.initial_balance),
         "open_positions": len(held),
         "floating_profit": _floating(held),
-        "bars": counts.bars,
-        "signals": counts.signals,
-        "positions_opened": counts.positions_opened,
-        "positions_closed": counts.positions_closed,
-        "trades": counts.trades,
-        "winning_trades": counts.winning_trades,
-        "losing_trades": counts.losing_trades,
-        "win_rate": _percent(counts.winning_trades, counts.trades),
-        "realized_profit": round(counts.profit, CENTS),
     }
 
 
@@ -175,6 +158,31 @@ def _run(run: Run) -> Answer:
         "symbols": run.settings.get("SYMBOLS"),
         "timeframe": run.settings.get("TIMEFRAME"),
     }
+
+
+def _counts(counts: RunCounts) -> Answer:
+    return {
+        "total_orders": counts.orders_sent,
+        "executed": counts.orders_filled,
+        "failed": counts.orders_refused,
+        "denied": counts.orders_denied,
+        "success_rate": _percent(counts.orders_filled, counts.orders_sent),
+        "bars": counts.bars,
+        "signals": counts.signals,
+        "positions_opened": counts.positions_opened,
+        "positions_closed": counts.positions_closed,
+        "trades": counts.trades,
+        "winning_trades": counts.winning_trades,
+        "losing_trades": counts.losing_trades,
+        "win_rate": _percent(counts.winning_trades, counts.trades),
+        "realized_profit": round(counts.profit, CENTS),
+    }
+
+
+def _day(reader: AuditReader, run: Run, state: dict[str, object]) -> Answer:
+    day = day_of(state.get("day"), state.get("market_time"))
+    trades, profit = reader.day_totals(run, day) if day else (0, 0.0)
+    return {"day": day, "daily_trades": trades, "daily_pnl": round(profit, CENTS)}
 
 
 def _money(reader: AuditReader, run: Run, said: object) -> Answer:

@@ -69,8 +69,9 @@ def kill_switch_of(run: Run | None, said: object, switch: KillSwitchFile) -> Kil
     state = said if isinstance(said, Mapping) else {}
     enabled = run is None or run.settings.get("ENABLE_KILL_SWITCH") is not False
     found = switch.found()
-    file = found or state.get("file") or switch.path or ""
-    return KillSwitch(active=enabled and (found is not None or state.get("active") is True), enabled=enabled, file=str(file))
+    said_so = state.get("file") if state.get("active") is True else None
+    active = enabled and (found is not None or state.get("active") is True)
+    return KillSwitch(active=active, enabled=enabled, file=str(found or said_so or switch.path or ""))
 
 
 def trading_of(trader: Trader, kill_switch: KillSwitch, said: object) -> tuple[bool, str]:

@@ -108,7 +108,8 @@ def test_the_value_of_a_tick_uses_the_side_at_which_the_currency_is_sold(
     crossed = symbol(name, digits=digits, tick_size=float(f"1e-{digits}"))
     made = market_terminal({name: (crossed, flat(1.5)), pair.name: (pair, flat(bid)), "EURUSD": (symbol(), flat(1.1))})
     info = made.symbol_info(name)
-    assert (info.trade_tick_value, info.trade_tick_value_profit, info.trade_tick_value_loss) == (gain, gain, loss)
+    shown = (info.trade_tick_value, info.trade_tick_value_profit, info.trade_tick_value_loss)
+    assert shown == pytest.approx((gain, gain, loss), rel=3e-16)
 
 
 def test_profit_in_a_third_currency_is_brought_home_through_its_pair() -> None:
