@@ -115,11 +115,14 @@ def _timeframe(value: object) -> object:
 
 
 def _in_project(path: Path) -> Path:
-    return PROJECT_ROOT / path.expanduser()
+    try:
+        return PROJECT_ROOT / path.expanduser()
+    except RuntimeError:  # ~somebody, who has no home here
+        _refuse()
 
 
 def _filled(value: object) -> object:
-    return value if value not in ("", None) else _refuse()
+    return value if value not in ("", None) and "\0" not in str(value) else _refuse()
 
 
 def _empty_is_none(value: object) -> object:

@@ -159,6 +159,11 @@ def test_relative_paths_start_at_the_project_and_absolute_ones_stay(env_file: Pa
     assert config.kill_switch_file == PROJECT_ROOT / "EMERGENCY_STOP"
 
 
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/logs", "a\0b"])
+def test_a_path_that_cannot_be_one_is_a_mistake(path: str, env_file: Path) -> None:
+    assert mistakes("", env_file, {"log_dir": path}) == (f"LOG_DIR={path} (command line): want the path of a folder",)
+
+
 def test_one_price_file_is_for_the_only_symbol(env_file: Path, tmp_path: Path) -> None:
     assert loaded("SYMBOLS=GOOG\nSIM_PRICES=prices/goog.csv", env_file).sim_prices == {"GOOG": PROJECT_ROOT / "prices/goog.csv"}
     config = loaded(f"SYMBOLS=GOOG,SPY\nSIM_PRICES=GOOG=g.csv, SPY={tmp_path}/s.csv", env_file)
