@@ -29,7 +29,7 @@ from Live.desk import Desk
 from Live.errors import KillSwitch, LiveError, Unreachable
 from Live.kill_switch import KillSwitchFile
 from Live.locks import hold_locks
-from Live.model import AccountState, Kind, Magic, Order, Position, Slot
+from Live.model import AccountState, BarId, Intent, Kind, Magic, Order, Position, Slot, client_order_id
 from Live.mt5_connector import MT5Connector, OpenedTerminal
 from Live.order_executor import SECONDS_BETWEEN_READS, OrderExecutor
 from Live.order_requests import Label, Market, close_request
@@ -78,6 +78,7 @@ class LiveTrader:
         self._kill_switch = KillSwitchFile.of(config)
         self._signalled: int | None = None
         self._lost = 0  # turns in a row without a terminal
+        self._silent: set[str] = set()  # symbols that could not be read
         self._machine = SystemClock()
         self._state_due = self._machine.now()
         self._snapshot_due = self.clock.now()
@@ -143,8 +144,6 @@ class LiveTrader:
         absent = self._recover()
         self.traders = {symbol: SymbolTrader(symbol, desk) for symbol in self.config.symbols}
         self._reclose(absent)
-        for trader in self.traders.values():
-            trader.start()
         self._publish(force=True)
 
     def _recover(self) -> list[Order]:
@@ -181,8 +180,7 @@ class LiveTrader:
             self.state.sync()
             self.state.open_day(self.connector.account())
             self._reclose(self.executor.settle())
-            for trader in self.traders.values():
-                self.bars += trader.turn()
+            self.bars += sum(self._symbol_turn(trader) for trader in self.traders.values())
             self._snapshot()
         except Unreachable as error:
             return self._wait_for_terminal(error)
@@ -190,6 +188,21 @@ class LiveTrader:
             self.record.event("RECONNECTED", f"the terminal is back after {self._lost} attempts")
             self._lost = 0
         return self._pause()
+
+    def _symbol_turn(self, trader: SymbolTrader) -> int:
+        """One symbol that cannot be read must not keep the others from trading."""
+        try:
+            decided = trader.turn()
+        except Unreachable as error:
+            info = self.terminal.functions.terminal_info()
+            if info is None or not info.connected:
+                raise
+            if trader.symbol not in self._silent:
+                self._silent.add(trader.symbol)
+                self.record.event("SYMBOL_SILENT", f"{trader.symbol}: {error}", severity="WARNING")
+            return 0
+        self._silent.discard(trader.symbol)
+        return decided
 
     def _reclose(self, absent: list[Order]) -> None:
         for order in absent:
@@ -229,10 +242,14 @@ class LiveTrader:
             kill_switch=KillSwitchFile(self.config.kill_switch_file, enabled=False),
         )
         for position in self.state.positions:
+            now = BarId(self.slot, position.symbol, self.timeframe.name, self.connector.server_now(), self.clock.now())
+            leg = str(position.ticket)
+            order_id = client_order_id(now, Kind.FLATTEN, leg)
+            self.record.add_intent(Intent(order_id, now, Kind.FLATTEN, leg, position.side.opposite, position=position.ticket))
             label = Label(self.slot.magic, "live", self.config.deviation_points)
             market = Market(self.connector.spec(position.symbol), self.connector.quote(position.symbol))
             request = close_request(position, position.lots, market, label)
-            told = executor.execute_order(request, f"{self.slot}/run {self.run_id}/{Kind.FLATTEN.value}/{position.ticket}")
+            told = executor.execute_order(request, order_id)
             log.warning("position flattened", extra={"extra_data": {"ticket": position.ticket, "status": told["status"]}})
         self.state.sync()
 

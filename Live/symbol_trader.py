@@ -30,13 +30,15 @@ class SymbolTrader:
         self._session = desk.bridge.session()
         self._last = desk.record.last_bar(desk.slot, symbol, desk.timeframe.name)
         self._told_warming_up = False
+        self._started = False
 
-    def start(self) -> None:
+    def _start(self) -> None:
         """Warm the strategy up on the bars before the one that is to be decided next, and finish what an earlier run left pending."""
         desk = self._desk
         bars, _ = desk.connector.closed_bars(self.symbol, desk.timeframe, desk.config.warmup_bars)
         history = bars[:-1] if self._last is None else [bar for bar in bars if bar.epoch <= self._last]
         self._guarded(lambda: self._session.warm_up(frame_of(history)))
+        self._started = True
         if self._last is None and history:
             self._last = history[-1].epoch
         pending = [
@@ -48,6 +50,8 @@ class SymbolTrader:
 
     def turn(self) -> int:
         """Decide and act on what has closed since the last turn; the number of bars decided. Raises Unreachable."""
+        if not self._started:
+            self._start()
         bars, forming = self._new_bars()
         decided = 0
         followers = [bar.epoch for bar in bars[1:]] + ([] if forming is None else [forming])
