@@ -51,11 +51,11 @@ def run(
     strategy: str, params: tuple[str, ...], env_file: str | None, data: tuple[str, ...], *, once: bool, fresh: bool, **flags: Any
 ) -> int:
     """Trade a strategy, on paper unless the settings say otherwise."""
-    from Live.running import trade_strategy
+    from Live.running import Asked, trade_strategy
 
-    sim_speed = flags.pop("speed")
-    config = load_config({**flags, "sim_speed": sim_speed, "sim_prices": _prices(data)}, _absolute(env_file), os.environ)
-    return trade_strategy(strategy, config, params, once=once, fresh=fresh)
+    flags |= {"sim_speed": flags.pop("speed"), "sim_prices": _prices(data)}
+    file = _absolute(env_file)
+    return trade_strategy(Asked(strategy, params, file, once=once, fresh=fresh), load_config(flags, file, os.environ))
 
 
 @cli.command(context_settings=HELP)

@@ -40,6 +40,7 @@ log = logging.getLogger("LiveTrader")
 
 CTRL_C = 130
 STATE_SECONDS = 0.5  # of the machine's clock, between two updates of what the dashboard shows
+BEAT_SECONDS = 2.0  # between two signs of life
 BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between attempts to reach a lost terminal
 MODES = {0: "DEMO", 1: "DEMO", 2: "REAL"}
 
@@ -80,7 +81,7 @@ class LiveTrader:
         self._lost = 0  # turns in a row without a terminal
         self._silent: set[str] = set()  # symbols that could not be read
         self._machine = SystemClock()
-        self._state_due = self._machine.now()
+        self._state_due = self._beat_due = self._machine.now()
         self._snapshot_due = self.clock.now()
         self._resources = ExitStack()
 
@@ -274,6 +275,13 @@ class LiveTrader:
             self.record.snapshot(self.connector.account(), len(self.state.positions))
             self._snapshot_due = now + timedelta(seconds=self.config.snapshot_seconds)
 
+    def _beat(self) -> None:
+        wall = self._machine.now()
+        if wall >= self._beat_due:
+            self._beat_due = wall + timedelta(seconds=BEAT_SECONDS)
+            beat = {"at": self.clock.now().isoformat(), "wall": wall.isoformat(), "pid": os.getpid()}
+            self.record.set_state(heartbeat=beat, market_time=beat["at"])
+
     def _publish(self, *, force: bool = False, enabled: bool = True, reason: str = "") -> None:
         wall = self._machine.now()
         if not force and wall < self._state_due:
@@ -284,14 +292,13 @@ class LiveTrader:
         progress = getattr(self.clock, "progress", (self.bars, None))
         money = {name: getattr(account, name) for name in ("balance", "equity", "margin", "currency", "leverage")}
         with self.record.transaction(durable=False):
+            self._beat()
             self.state.publish_positions()
             self.record.set_state(
-                heartbeat={"at": self.clock.now().isoformat(), "wall": wall.isoformat(), "pid": os.getpid()},
                 trading={"enabled": enabled and stop is None and not self._lost, "reason": reason or (f"{stop} exists" if stop else "")},
                 kill_switch={"active": stop is not None, "file": str(stop or self._kill_switch.path or "")},
                 account=money | {"free_margin": account.margin_free},
                 progress={"bars": progress[0], "total": progress[1]},
-                market_time=self.clock.now().isoformat(),
             )
 
     def _facts(self, account: AccountState) -> dict[str, Any]:
@@ -314,6 +321,7 @@ class LiveTrader:
     # interruptions
 
     def _interrupted(self) -> bool:
+        self._beat()  # a trader that waits for its next bar is not a dead one
         return self._signalled is not None or self._kill_switch.is_on()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:

@@ -1,15 +1,18 @@
 """`run` as people see it: a header, progress, the summary, and what to do next."""
 
 import contextlib
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from Backtest.strategies import LoadedStrategy, check_params, load_strategy, parse_params
+from Backtest.strategies import check_params, load_strategy, parse_params
 from Live.config import PROJECT_ROOT, LiveConfig
 from Live.kill_switch import KillSwitchFile
 from Live.live_trader import Chosen, LiveTrader
@@ -19,20 +22,30 @@ from Live.mt5_connector import open_terminal
 SHOWN_POSITIONS = 20
 
 
-def trade_strategy(spec: str, config: LiveConfig, words: Sequence[str], *, once: bool, fresh: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asks for beside the settings."""
+
+    strategy: str  # file.py or file.py:Class
+    params: Sequence[str]  # name=value
+    env_file: Path | None
+    once: bool
+    fresh: bool
+
+
+def trade_strategy(asked: Asked, config: LiveConfig) -> int:
     """Load, check and trade a strategy; the exit code. Raises BadInput and LiveError for what keeps it from starting."""
     KillSwitchFile.of(config).check()
-    strategy = load_strategy(spec)
-    params = parse_params(words)
+    strategy, params = load_strategy(asked.strategy), parse_params(asked.params)
     check_params(strategy.cls, params)
-    opened = open_terminal(config, strategy, params, fresh=fresh)
-    replay = opened.name == "simulated" and config.sim_speed == float("inf")
+    opened = open_terminal(config, strategy, params, fresh=asked.fresh)
     screen = terminal()
-    setup_logging(config, opened.clock, console_level="WARNING" if replay and screen.is_terminal else "NOTSET")
+    with_bar = screen.is_terminal and opened.name == "simulated" and config.sim_speed == float("inf")
+    setup_logging(config, opened.clock, console_level="WARNING" if with_bar else None)
     try:
-        with _dashboard(config), _progress(replay=replay and screen.is_terminal) as show:
-            trader = LiveTrader(config, Chosen(strategy, params), opened, once=once, on_turn=show)
-            _header(screen, config, strategy, trader)
+        with _dashboard(config, asked.env_file) as page, _progress(shown=with_bar) as show:
+            trader = LiveTrader(config, Chosen(strategy, params), opened, once=asked.once, on_turn=show)
+            _header(screen, trader, page)
             code = trader.run()
         _summary(trader)
         return code
@@ -40,19 +53,18 @@ def trade_strategy(spec: str, config: LiveConfig, words: Sequence[str], *, once:
         close_logging()
 
 
-def _header(screen: Console, config: LiveConfig, strategy: LoadedStrategy, trader: LiveTrader) -> None:
-    where = "simulated terminal" if trader.terminal.name == "simulated" else f"account {config.mt5_login} at {config.mt5_server}"
+def _header(screen: Console, trader: LiveTrader, page: str) -> None:
+    config = trader.config
+    where = "the simulated terminal" if trader.terminal.name == "simulated" else f"account {config.mt5_login} at {config.mt5_server}"
     mode = "DRY RUN" if config.dry_run else "LIVE"
-    screen.print(f"[bold]AlgoAgent Live[/bold]  {mode}, {where}: {strategy.cls.__name__} on {', '.join(config.symbols)} {config.timeframe}")
-    if config.dashboard:
-        screen.print(
-            f"Dashboard: http://127.0.0.1:{config.dashboard_port}   Stop: Ctrl-C, or create the file {config.kill_switch_file.name}"
-        )
+    what = f"{trader.strategy.cls.__name__} on {', '.join(config.symbols)} {config.timeframe}"
+    screen.print(f"[bold]AlgoAgent Live[/bold]  {mode} on {where}: {what}")
+    screen.print(f"{page}Stop it with Ctrl-C, or by creating the file {config.kill_switch_file.name}")
 
 
 @contextlib.contextmanager
-def _progress(*, replay: bool) -> Iterator["_Show"]:
-    if not replay:
+def _progress(*, shown: bool) -> Iterator["_Show"]:
+    if not shown:
         yield _Show(None)
         return
     columns = (
@@ -79,19 +91,30 @@ class _Show:
 
 
 @contextlib.contextmanager
-def _dashboard(config: LiveConfig) -> Iterator[None]:
-    """The page in a process of its own, for as long as this one trades."""
+def _dashboard(config: LiveConfig, env_file: Path | None) -> Iterator[str]:
+    """The page in a process of its own, for as long as this one trades; yields a line about it for the header."""
     if not config.dashboard:
-        yield
+        yield ""
         return
-    command = [sys.executable, "-m", "Live", "dashboard", "--db", str(config.audit_db_path), "--port", str(config.dashboard_port)]
-    process = subprocess.Popen(command, cwd=PROJECT_ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+    port = config.dashboard_port
+    if _is_taken(port):
+        yield f"No dashboard: port {port} is in use, set another DASHBOARD_PORT. "
+        return
+    command = [sys.executable, "-m", "Live", "dashboard", "--db", str(config.audit_db_path), "--port", str(port)]
+    command += ["--config", str(env_file)] if env_file else []
+    nowhere = subprocess.DEVNULL
+    process = subprocess.Popen(command, cwd=PROJECT_ROOT, stdin=nowhere, stdout=nowhere, stderr=nowhere)  # noqa: S603 - our own
     try:
-        yield
+        yield f"Dashboard: http://127.0.0.1:{port}  "
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(5)
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _summary(trader: LiveTrader) -> None:
@@ -145,14 +168,10 @@ def _open_positions(out: Console, trader: LiveTrader) -> None:
 def _next_steps(out: Console, trader: LiveTrader, bars: int) -> None:
     config = trader.config
     if not bars and trader.terminal.name == "simulated":
-        out.print(
-            "All of these bars were decided in an earlier run, so nothing was sent again. Add --fresh to start a new simulated account."
-        )
+        out.print("All of these bars were decided in an earlier run, so nothing was sent again. --fresh starts a new simulated account.")
     out.print(f"Record: {_short(config.audit_db_path)}   Log: {_short(config.log_dir)}/live_trader.log")
-    out.print(
-        "Next: python -m Live dashboard; or run it again with --params n1=12 n2=26, your own --strategy FILE, or your own --data FILE"
-    )
+    out.print("Next: `python run.py dashboard` shows the record; try --params n1=12 n2=26, your own --strategy FILE, your own --data FILE")
 
 
-def _short(path: object) -> str:
-    return str(path).removeprefix(f"{PROJECT_ROOT}/")
+def _short(path: Path) -> str:
+    return str(path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path)

@@ -96,7 +96,12 @@ class SymbolTrader:
 
     def _record_signals(self, planned: Planned, bar: Bar, name: BarId, reason: str | None) -> None:
         record, strategy_id = self._desk.record, name.slot.strategy_id
-        common = {"strategy_id": strategy_id, "symbol": name.symbol, "timeframe": name.timeframe, "bar_time": name.time.isoformat()}
+        common: dict[str, Any] = {
+            "strategy_id": strategy_id,
+            "symbol": name.symbol,
+            "timeframe": name.timeframe,
+            "bar_time": name.time.isoformat(),
+        }
         common["price"] = bar.close
         if not planned:
             record.add_signal({**common, "signal": "HOLD", "confidence": 0.0, "reason": self._session.warming_up or None})

@@ -111,8 +111,10 @@ def run_live(
 def same_trades(backtest: pd.DataFrame, live: Sequence[Mapping[str, Any]]) -> list[str]:
     """Where the trades of `Backtest.run()` and of the record differ: sizes, prices and times, one by one, to the last bit."""
     expected = [
-        (trade.Size, trade.EntryPrice, trade.ExitPrice, trade.EntryTime.isoformat(), trade.ExitTime.isoformat())
-        for trade in backtest.itertuples()
+        (size, entry, left, pd.Timestamp(opened).isoformat(), pd.Timestamp(closed).isoformat())
+        for size, entry, left, opened, closed in zip(
+            *(backtest[name] for name in ("Size", "EntryPrice", "ExitPrice", "EntryTime", "ExitTime")), strict=True
+        )
     ]
     found = [(row["size"], row["entry_price"], row["exit_price"], row["entry_time"][:19], row["exit_time"][:19]) for row in live]
     differing = [f"{left} != {right}" for left, right in zip(expected, found, strict=False) if left != right]
