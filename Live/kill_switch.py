@@ -9,7 +9,8 @@ from Live.errors import KillSwitch
 
 class KillSwitchFile:
     """Anything in the file's folder, or in the folder that the trader was started in, whose name begins with the file's name
-    counts: Explorer makes EMERGENCY_STOP.txt. A folder that cannot be read counts as the file itself (fail closed).
+    counts, in capitals or not: Explorer makes EMERGENCY_STOP.txt. A folder that cannot be read counts as the file itself
+    (fail closed).
     """
 
     def __init__(self, file: Path, *, enabled: bool, started_in: Path | None = None) -> None:
@@ -28,16 +29,8 @@ class KillSwitchFile:
         return self._folders[0] / self._name if self._folders else None
 
     def found(self) -> Path | None:
-        """The file that is there, if any."""
-        for folder in self._folders:
-            try:
-                with os.scandir(folder) as entries:
-                    found = next((folder / entry.name for entry in entries if entry.name.startswith(self._name)), None)
-            except OSError:
-                return folder
-            if found is not None:
-                return found
-        return None
+        """The file that is there, if any; a folder that cannot be read stands for it."""
+        return next(filter(None, map(self._found_in, self._folders)), None)
 
     def is_on(self) -> bool:
         """Whether trading must stop."""
@@ -45,5 +38,17 @@ class KillSwitchFile:
 
     def check(self) -> None:
         """Raise KillSwitch when it is on."""
-        if (file := self.found()) is not None:
-            raise KillSwitch(f"{file} exists: nothing more is sent; remove it to trade again")
+        found = self.found()
+        if found in self._folders:
+            raise KillSwitch(f"{found} cannot be read, so nobody can tell whether {self._name} is there: nothing more is sent")
+        if found is not None:
+            raise KillSwitch(f"{found} exists: nothing more is sent; remove it to trade again")
+
+    def _found_in(self, folder: Path) -> Path | None:
+        try:
+            with os.scandir(folder) as entries:
+                names = (entry.name for entry in entries)
+                found = next((name for name in names if name.casefold().startswith(self._name.casefold())), None)
+        except OSError:
+            return folder
+        return None if found is None else folder / found

@@ -28,7 +28,7 @@ from Live.config import LiveConfig
 from Live.desk import Desk
 from Live.errors import KillSwitch, LiveError, Unreachable
 from Live.kill_switch import KillSwitchFile
-from Live.locks import hold_locks
+from Live.locks import hold_account, hold_record
 from Live.model import AccountState, BarId, Intent, Kind, Magic, Order, Position, Slot, client_order_id
 from Live.mt5_connector import MT5Connector, OpenedTerminal
 from Live.order_executor import SECONDS_BETWEEN_READS, OrderExecutor
@@ -116,13 +116,15 @@ class LiveTrader:
 
     def _start(self) -> None:
         self._kill_switch.check()
-        hold_locks(self._resources, self.config, simulated=self.connector.simulated)
+        hold_record(self._resources, self.config.audit_db_path)
         self.record = AuditLogger(self.config.audit_db_path, self.clock)
         self._resources.callback(self.record.close)
         self.connector.connect()
         self._resources.callback(self.connector.shutdown)
         account = self.connector.account()
         self.slot = Slot(account.login, account.server, self.strategy_id, Magic(self.config.magic_number))
+        if not self.connector.simulated:
+            hold_account(self._resources, self.slot)
         self.initial_equity = account.equity
         self.final_account: AccountState = account
         self.final_positions: tuple[Position, ...] = ()

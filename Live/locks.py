@@ -7,33 +7,35 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from Live.config import LiveConfig
 from Live.errors import AnotherInstance, Misconfigured
+from Live.model import Slot
 
 
-def hold_locks(resources: ExitStack, config: LiveConfig, *, simulated: bool) -> None:
-    """Take the locks for as long as `resources` live. Raises AnotherInstance when somebody else has one."""
-    record = config.audit_db_path
-    _hold(
-        resources,
-        record.with_name(record.name + ".lock"),
-        f"another trader writes {record}; stop it, or give this one an AUDIT_DB_PATH of its own",
-    )
-    if not simulated:
-        # per machine, not per folder: two copies of the project trade the same account
-        account = f"{config.mt5_login}@{config.mt5_server}#{config.magic_number}"
-        name = hashlib.sha256(account.encode()).hexdigest()[:16]
-        who = f"account {config.mt5_login} with MAGIC_NUMBER={config.magic_number}"
-        text = f"another trader on this machine trades {who}; stop it, or choose another number"
-        _hold(resources, Path(tempfile.gettempdir()) / f"algoagent-live-{name}.lock", text)
+def hold_record(resources: ExitStack, record: Path) -> None:
+    """The only writer of this record. Raises AnotherInstance, or Misconfigured when its folder cannot be written."""
+    taken = f"another trader writes {record}; stop it, or give this one an AUDIT_DB_PATH of its own"
+    file = record.resolve()  # by whichever name it is called
+    _hold(resources, file.with_name(file.name + ".lock"), taken, "choose an AUDIT_DB_PATH in a folder that you may write to")
 
 
-def _hold(resources: ExitStack, path: Path, sentence: str) -> None:
+def hold_account(resources: ExitStack, slot: Slot) -> None:
+    """The only trader with this magic number on this account, whichever folder it was started from.
+
+    Raises AnotherInstance, or Misconfigured when the machine's folder for temporary files cannot be written.
+    """
+    # per machine, not per folder: two copies of the project trade the same account
+    name = hashlib.sha256(f"{slot.login}@{slot.server}#{slot.magic}".encode()).hexdigest()[:16]
+    who = f"account {slot.login} at {slot.server} with MAGIC_NUMBER={slot.magic}"
+    taken = f"another trader on this machine trades {who}; stop it, or choose another number"
+    path = Path(tempfile.gettempdir()) / f"algoagent-live-{name}.lock"
+    _hold(resources, path, taken, "another user's trader may have made it; let that user trade, or remove the file")
+
+
+def _hold(resources: ExitStack, path: Path, taken: str, remedy: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         resources.enter_context(FileLock(path, timeout=0))
     except Timeout as error:
-        raise AnotherInstance(sentence) from error
+        raise AnotherInstance(taken) from error
     except OSError as error:
-        reason = error.strerror or error
-        raise Misconfigured(f"{path} cannot be made ({reason}); choose an AUDIT_DB_PATH in a folder that you may write to") from error
+        raise Misconfigured(f"the lock {path} cannot be made ({error.strerror or error}); {remedy}") from error

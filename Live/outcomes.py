@@ -88,22 +88,35 @@ class Verdict:
     sentence: str
 
 
-def verdict_of(retcode: int | None, error: tuple[int, str]) -> Verdict:
-    """Judge an answer: its retcode, or None and the `last_error` that was set. Total: anything unlisted is UNKNOWN."""
+# What the Python layer says when it refuses a request itself (mt5/reference.md §1.3); "Terminal: Invalid params" got past it.
+_REFUSED_BY_PYTHON = ("Invalid ", "Unnamed arguments not allowed")
+INVALID_PARAMS = -2
+
+
+def verdict_of(retcode: int | None, error: tuple[int, str], *, ticketed: bool = True) -> Verdict:
+    """Judge an answer: its retcode, or None and the `last_error` that was set. Total: anything unlisted is UNKNOWN.
+
+    `ticketed` says whether the answer names an order: PLACED without one promises nothing that could be looked up.
+    """
     if retcode is None:
         return _without_answer(error)
     name, sentence = RETCODES.get(retcode, ("?", "an answer that is not documented"))
     text = f"{retcode} {name}: {sentence}"
-    if retcode in _ACKNOWLEDGED:
+    if retcode in _ACKNOWLEDGED and (ticketed or retcode != PLACED):
         return Verdict(Outcome.ACCEPTED, Retry.NO, text)
     if retcode in _REFUSALS:
         return Verdict(Outcome.REFUSED, _RETRIES.get(retcode, Retry.NO), text)
     return Verdict(Outcome.UNKNOWN, Retry.NO, text)
 
 
+def refused_by_python(error: tuple[int, str]) -> bool:
+    """Whether the request itself is at fault: it did not get past the Python layer, and never will."""
+    code, text = error
+    return code == INVALID_PARAMS and text.startswith(_REFUSED_BY_PYTHON)
+
+
 def _without_answer(error: tuple[int, str]) -> Verdict:
     code, text = error
-    local = code == -2 and not text.startswith("Terminal:")  # refused by the Python layer: it never left
-    if local or code in _NOT_SENT_ERRORS:
+    if refused_by_python(error) or code in _NOT_SENT_ERRORS:
         return Verdict(Outcome.NOT_SENT, Retry.NO, f"not sent: {text} ({code})")
     return Verdict(Outcome.UNKNOWN, Retry.NO, f"no answer: {text} ({code})")

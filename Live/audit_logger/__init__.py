@@ -1,5 +1,6 @@
 """The record: one SQLite file from which every decision can be read. Writing is here, reading in `reader`."""
 
-from Live.audit_logger.writer import AuditLogger, to_json
+from Live.audit_logger.rows import to_json
+from Live.audit_logger.writer import AuditLogger
 
 __all__ = ["AuditLogger", "to_json"]

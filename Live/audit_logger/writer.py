@@ -1,6 +1,5 @@
 """The one connection that writes the record (schema.sql). What cannot be recorded is not sent: failures raise RecordFailed."""
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,28 +8,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from Live.audit_logger.chain import hash_of
+from Live.audit_logger.opening import SCHEMA_VERSION as SCHEMA_VERSION
+from Live.audit_logger.opening import open_record
+from Live.audit_logger.rows import deal_of, order_of, row_of_deal, row_of_intent, row_of_position, storable, to_json
 from Live.clock import Clock
-from Live.errors import Misconfigured, RecordFailed
-from Live.model import (
-    MOVES,
-    AccountState,
-    BarId,
-    ClientOrderId,
-    Deal,
-    Intent,
-    Kind,
-    Magic,
-    Order,
-    Position,
-    Side,
-    Slot,
-    Status,
-    Ticket,
-    order_key,
-)
+from Live.errors import RecordFailed
+from Live.model import MOVES, AccountState, BarId, ClientOrderId, Deal, Intent, Order, Position, Slot, Status
 
-SCHEMA_VERSION = 1
-BUSY_SECONDS = 5.0
+PUT_STATE = "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
+BUSY_SECONDS = 5.0  # how long another program may hold the file
 
 
 class AuditLogger:
@@ -39,19 +26,12 @@ class AuditLogger:
     Raises Misconfigured, in one sentence, when the file or its folder cannot be used. All times are the clock's.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = path
         self._clock = clock
         self._run_id: int | None = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
-            _prepare(self._db)
-        except (OSError, sqlite3.Error) as error:
-            raise Misconfigured(
-                f"AUDIT_DB_PATH={path} cannot be used as the record: {error}; choose a file in a folder that you may write to"
-            ) from error
-        self._head: str = self._value("SELECT hash FROM order_events ORDER BY seq DESC LIMIT 1") or ""
+        self._db = open_record(path, busy_seconds=busy_seconds)
+        self._durable = False  # the transaction that is open
 
     def close(self) -> None:
         """Let go of the file."""
@@ -59,11 +39,16 @@ class AuditLogger:
 
     @contextmanager
     def transaction(self, *, durable: bool) -> Iterator[None]:
-        """All or nothing. `durable`: on the disk before this returns, also if the power fails."""
+        """All or nothing. `durable`: on the disk before this returns, also if the power fails.
+
+        Inside another one it is a part of that; a durable one inside one that is not is a RuntimeError.
+        """
         if self._db.in_transaction:
+            if durable and not self._durable:
+                raise RuntimeError("what must survive a power cut cannot be a part of what need not")
             yield
             return
-        head = self._head
+        self._durable = durable
         try:
             # NORMAL survives the death of this process, FULL that of the machine (FAULTS.md: "Durability was probed")
             self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
@@ -71,10 +56,9 @@ class AuditLogger:
             yield
             self._db.execute("COMMIT")
         except BaseException as error:
-            self._head = head
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
+            self._roll_back()
+            # OverflowError: a whole number that SQLite has no room for
+            if isinstance(error, sqlite3.Error | OverflowError):
                 raise RecordFailed(f"the record {self.path} cannot be written: {error}") from error
             raise
 
@@ -116,35 +100,9 @@ class AuditLogger:
 
     def add_intent(self, intent: Intent) -> None:
         """Put down an order as PENDING. A second time is a RecordFailed."""
-        now, bar = self._now(), intent.bar
-        self._insert(
-            "orders",
-            {
-                "timestamp": now,
-                "updated_at": now,
-                "client_order_id": intent.order_id,
-                "order_key": order_key(intent.order_id),
-                "run_id": self._run_id,
-                "slot": str(bar.slot),
-                "strategy_id": bar.slot.strategy_id,
-                "magic": bar.slot.magic,
-                "symbol": bar.symbol,
-                "timeframe": bar.timeframe,
-                "bar_time": bar.time.isoformat(),
-                "bar_epoch": bar.epoch,
-                "kind": intent.kind.value,
-                "leg": intent.leg,
-                "side": intent.side.value,
-                "order_type": "MARKET",
-                "size": intent.size,
-                "sl": intent.sl,
-                "tp": intent.tp,
-                "position_ticket": intent.position,
-                "tag": None if intent.tag is None else to_json(intent.tag),
-                "status": Status.PENDING.value,
-            },
-        )
-        self._append_move(intent.order_id, 0, None, Status.PENDING, {})
+        with self.transaction(durable=True):
+            self._insert("orders", {"run_id": self._run_id, **row_of_intent(intent, self._now())})
+            self._append_move(intent.order_id, 0, (None, Status.PENDING), {})
 
     def move(self, order_id: ClientOrderId, to: Status, *, payload: Mapping[str, Any], **columns: Any) -> None:
         """Take one step of an order's life, and set columns of its row with it.
@@ -161,12 +119,19 @@ class AuditLogger:
             attempt += to is Status.SUBMITTED
             values = {"status": to.value, "attempts": attempt, "updated_at": self._now(), **columns}
             names = ", ".join(f"{name} = ?" for name in values)
-            self._db.execute(f"UPDATE orders SET {names} WHERE client_order_id = ?", (*values.values(), order_id))  # noqa: S608 - our own names
-            self._append_move(order_id, attempt, old, to, payload)
+            sql = f"UPDATE orders SET {names} WHERE client_order_id = ?"  # noqa: S608 - our own names
+            self._db.execute(sql, (*map(storable, values.values()), order_id))
+            self._append_move(order_id, attempt, (old, to), payload)
 
     def order(self, order_id: str) -> Order | None:
         """What has become of an intent."""
         return next(iter(self._orders("client_order_id = ?", order_id)), None)
+
+    def request_sent(self, order_id: str) -> Mapping[str, Any]:
+        """What was put down just before the last attempt to send an order; empty when there was none."""
+        sql = "SELECT payload FROM order_events WHERE client_order_id = ? AND to_status = 'SUBMITTED' ORDER BY seq DESC LIMIT 1"
+        found: dict[str, Any] = json.loads(self._value(sql, order_id) or "{}")
+        return found
 
     def order_by_key(self, key: str) -> Order | None:
         """The order whose key travelled in this comment."""
@@ -211,33 +176,16 @@ class AuditLogger:
 
     def add_fill(self, deal: Deal, slot: Slot, order_id: str | None) -> None:
         """Put down a deal; a second time changes nothing."""
-        values = {
-            "deal_ticket": deal.ticket,
-            "timestamp": deal.time.isoformat(),
-            "epoch": deal.epoch,
-            "run_id": self._run_id,
-            "slot": str(slot),
-            "order_ticket": deal.order,
-            "position_id": deal.position_id,
-            "client_order_id": order_id,
-            "symbol": deal.symbol,
-            "side": deal.side.value,
-            "entry": deal.entry,
-            "volume": deal.lots,
-            "price": deal.price,
-            "profit": deal.profit,
-            "commission": deal.commission,
-            "swap": deal.swap,
-            "fee": deal.fee,
-            "reason": deal.reason,
-            "magic": deal.magic,
-            "comment": deal.comment,
-        }
-        self._insert("fills", values, or_ignore=True)
+        self._insert("fills", {"run_id": self._run_id, **row_of_deal(deal, slot, order_id)}, or_ignore=True)
 
     def deals(self, slot: Slot) -> list[Deal]:
         """All our deals, oldest first."""
-        return [_deal(row) for row in self._rows("SELECT * FROM fills WHERE slot = ? ORDER BY timestamp, deal_ticket", str(slot))]
+        return [deal_of(row) for row in self._rows("SELECT * FROM fills WHERE slot = ? ORDER BY timestamp, deal_ticket", str(slot))]
+
+    def newest_deal(self, slot: Slot) -> Deal | None:
+        """The last of them."""
+        rows = self._rows("SELECT * FROM fills WHERE slot = ? ORDER BY timestamp DESC, deal_ticket DESC LIMIT 1", str(slot))
+        return deal_of(rows[0]) if rows else None
 
     def add_trade(self, values: Mapping[str, Any], *, tag: object) -> None:
         """Put down a closed trade; the closing deal names it, so it counts once."""
@@ -246,33 +194,17 @@ class AuditLogger:
     def put_positions(self, slot: Slot, positions: Iterable[Position]) -> None:
         """What we hold now, in place of what we held before."""
         now = self._now()
-        self._db.execute("DELETE FROM positions WHERE slot = ?", (str(slot),))
-        for held in positions:
-            values = {
-                "ticket": held.ticket,
-                "updated_at": now,
-                "slot": str(slot),
-                "strategy_id": slot.strategy_id,
-                "symbol": held.symbol,
-                "side": held.side.value,
-                "volume": held.lots,
-                "entry_price": held.price_open,
-                "entry_time": held.opened_at.isoformat(),
-                "sl": held.sl,
-                "tp": held.tp,
-                "price_current": held.price_current,
-                "profit": held.profit,
-                "swap": held.swap,
-            }
-            self._insert("positions", values)
+        with self.transaction(durable=False):
+            self._db.execute("DELETE FROM positions WHERE slot = ?", (str(slot),))
+            for held in positions:
+                self._insert("positions", row_of_position(held, slot, now))
 
     # everything else
 
     def event(self, event_type: str, message: str, *, severity: str = "INFO", details: Mapping[str, Any] | None = None) -> None:
         """Put down something that people may ask about."""
-        with self.transaction(durable=False):
-            row = {"timestamp": self._now(), "run_id": self._run_id, "event_type": event_type, "severity": severity}
-            self._insert("events", {**row, "message": message, "details": to_json(details or {})})
+        row = {"timestamp": self._now(), "run_id": self._run_id, "event_type": event_type, "severity": severity}
+        self._insert("events", {**row, "message": message, "details": to_json(details or {})})
 
     def snapshot(self, account: AccountState, open_positions: int) -> None:
         """Put down the account's money."""
@@ -283,20 +215,23 @@ class AuditLogger:
     def set_state(self, **values: Any) -> None:
         """Say what is true now; see `state` in schema.sql."""
         rows = [(key, to_json(value), self._now()) for key, value in values.items()]
-        self._db.executemany(
-            "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
-            rows,
-        )
+        with self.transaction(durable=False):
+            self._db.executemany(PUT_STATE, rows)
 
     def state(self, key: str) -> Any:
         """What was last said to be true; None when nothing was."""
         value = self._value("SELECT value FROM state WHERE key = ?", key)
         return None if value is None else json.loads(value)
 
-    def _orders(self, where: str, *values: Any) -> list[Order]:
-        return [_order(row) for row in self._rows(f"SELECT * FROM orders WHERE {where} ORDER BY id", *values)]  # noqa: S608 - our own conditions
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
 
-    def _append_move(self, order_id: str, attempt: int, old: Status | None, to: Status, payload: Mapping[str, Any]) -> None:
+    def _orders(self, where: str, *values: Any) -> list[Order]:
+        return [order_of(row) for row in self._rows(f"SELECT * FROM orders WHERE {where} ORDER BY id", *values)]  # noqa: S608 - our own conditions
+
+    def _append_move(self, order_id: str, attempt: int, step: tuple[Status | None, Status], payload: Mapping[str, Any]) -> None:
+        old, to = step
         row = {
             "timestamp": self._now(),
             "run_id": self._run_id,
@@ -305,16 +240,15 @@ class AuditLogger:
             "from_status": None if old is None else old.value,
             "to_status": to.value,
             "payload": to_json(payload),
-            "prev_hash": self._head,
+            "prev_hash": self._value("SELECT hash FROM order_events ORDER BY seq DESC LIMIT 1") or "",
         }
-        self._head = hashlib.sha256(to_json(row).encode()).hexdigest()
-        self._insert("order_events", {**row, "hash": self._head})
+        self._insert("order_events", {**row, "hash": hash_of(row)})
 
     def _insert(self, table: str, values: Mapping[str, Any], *, or_ignore: bool = False) -> int:
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         sql = f"INSERT {'OR IGNORE ' if or_ignore else ''}INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
         with self.transaction(durable=False):
-            cursor = self._db.execute(sql, tuple(values.values()))
+            cursor = self._db.execute(sql, tuple(map(storable, values.values())))
         return int(cursor.lastrowid or 0)
 
     def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
@@ -328,87 +262,3 @@ class AuditLogger:
 
     def _now(self) -> str:
         return self._clock.now().isoformat()
-
-
-def to_json(value: Any) -> str:
-    """Canonical JSON; what JSON does not know is written as its text. NaN and infinity are written as null."""
-    try:
-        return json.dumps(value, sort_keys=True, default=str, allow_nan=False)
-    except ValueError:
-        return json.dumps(_without_nan(value), sort_keys=True, default=str)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and (value != value or abs(value) == float("inf")) else value
-
-
-def _prepare(db: sqlite3.Connection) -> None:
-    db.row_factory = sqlite3.Row
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA foreign_keys = ON")
-    db.execute("PRAGMA recursive_triggers = ON")  # otherwise INSERT OR REPLACE slips past the append-only triggers
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
-        raise sqlite3.DatabaseError(f"it was made by a newer version of this program (schema {version}, this one knows {SCHEMA_VERSION})")
-    if version == SCHEMA_VERSION:
-        return
-    if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        raise sqlite3.DatabaseError("it is another program's database")
-    schema = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
-    db.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;")
-
-
-def _deal(row: sqlite3.Row) -> Deal:
-    return Deal(
-        Ticket(row["deal_ticket"]),
-        row["order_ticket"],
-        row["position_id"],
-        row["symbol"],
-        Side(row["side"]),
-        row["entry"],
-        row["volume"],
-        row["price"],
-        row["profit"],
-        row["commission"],
-        row["swap"],
-        row["fee"],
-        row["reason"],
-        Magic(row["magic"]),
-        row["comment"],
-        datetime.fromisoformat(row["timestamp"]),
-        row["epoch"],
-    )
-
-
-def _order(row: sqlite3.Row) -> Order:
-    login, rest = row["slot"].split("@", 1)
-    slot = Slot(int(login), rest.rsplit("/", 2)[0], row["strategy_id"], Magic(row["magic"]))
-    intent = Intent(
-        ClientOrderId(row["client_order_id"]),
-        BarId(slot, row["symbol"], row["timeframe"], row["bar_epoch"], datetime.fromisoformat(row["bar_time"])),
-        Kind(row["kind"]),
-        row["leg"],
-        Side(row["side"]),
-        row["size"],
-        row["sl"],
-        row["tp"],
-        None if row["position_ticket"] is None else Ticket(row["position_ticket"]),
-        None if row["tag"] is None else json.loads(row["tag"]),
-    )
-    return Order(
-        intent,
-        Status(row["status"]),
-        row["attempts"],
-        row["volume"],
-        row["retcode"],
-        row["message"],
-        row["mt5_order_id"],
-        row["executed_price"],
-        row["executed_volume"],
-        None if row["request"] is None else json.loads(row["request"]),
-        datetime.fromisoformat(row["updated_at"]),
-    )

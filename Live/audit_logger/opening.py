@@ -1,0 +1,105 @@
+"""Opening the record: a new file gets its tables, an old one must be ours, whole and of this version."""
+
+import functools
+import sqlite3
+from pathlib import Path
+
+from Live.audit_logger.chain import first_broken_link
+from Live.errors import Misconfigured
+
+SCHEMA_VERSION = 1
+ANOTHER_FILE = "choose a file in a folder that you may write to"
+
+# What SQLite calls it (the beginning of sqlite_errorname): what is wrong, and what to do.
+_SENTENCES = {
+    "SQLITE_BUSY": "another program has locked it; close that program, or choose another file",
+    "SQLITE_NOTADB": "it is no SQLite database; choose another file",
+    "SQLITE_CORRUPT": "it is damaged ({error}); keep the file, and put a copy from a backup in its place",
+    "SQLITE_CANTOPEN": f"it cannot be opened; {ANOTHER_FILE}",
+    "SQLITE_READONLY": f"it is read-only; {ANOTHER_FILE}",
+    "SQLITE_FULL": "the disk is full; make room, or choose a file on another disk",
+}
+
+
+class _Unusable(Exception):
+    """Why a file cannot be the record, and what to do."""
+
+
+def open_record(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
+    """The one writing connection. Raises Misconfigured, in one sentence, when the file or its folder cannot be used."""
+    db: sqlite3.Connection | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(path, isolation_level=None, timeout=busy_seconds)
+        db.row_factory = sqlite3.Row
+        _prepare(db)
+        return db
+    except (OSError, sqlite3.Error, _Unusable) as error:
+        if db is not None:
+            db.close()
+        raise Misconfigured(f"AUDIT_DB_PATH={path} cannot be used as the record: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, _Unusable):
+        return str(error)
+    name = getattr(error, "sqlite_errorname", "")
+    known = next((sentence for code, sentence in _SENTENCES.items() if name.startswith(code)), None)
+    return known.format(error=error) if known else f"{getattr(error, 'strerror', None) or error}; {ANOTHER_FILE}"
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    _check_owner(db)  # before anything is changed in it
+    if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+        raise _Unusable("its drive cannot keep a write-ahead log; choose a file on a local disk")
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA recursive_triggers = ON")  # otherwise INSERT OR REPLACE slips past the append-only triggers
+    if _version(db) == 0:
+        db.executescript(f"BEGIN IMMEDIATE;\n{schema()}\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;")
+        return
+    _check_whole(db)
+
+
+def _check_owner(db: sqlite3.Connection) -> None:
+    version, found = _version(db), _names(db)
+    if version > SCHEMA_VERSION:
+        raise _Unusable(
+            f"it was made by a newer version of this program (schema {version}, this one knows {SCHEMA_VERSION}); "
+            "update the program, or choose another file"
+        )
+    if found != (_our_names() if version else set()):
+        raise _Unusable("it is another program's database, or was changed by one; choose another file")
+
+
+def _check_whole(db: sqlite3.Connection) -> None:
+    damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if damage != "ok":
+        raise _Unusable(_SENTENCES["SQLITE_CORRUPT"].format(error=damage))
+    if (seq := first_broken_link(db)) is not None:
+        raise _Unusable(
+            f"row {seq} of order_events is not as it was written; keep the file as evidence, and put a copy from a backup in its place"
+        )
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _names(db: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Tables, indices and triggers: a record without its triggers keeps no promises."""
+    return {(row[0], row[1]) for row in db.execute("SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%'")}
+
+
+@functools.cache
+def _our_names() -> set[tuple[str, str]]:
+    fresh = sqlite3.connect(":memory:")
+    try:
+        fresh.executescript(schema())
+        return _names(fresh)
+    finally:
+        fresh.close()
+
+
+def schema() -> str:
+    """The SQL that makes the tables."""
+    return (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
