@@ -61,7 +61,7 @@ class History(Generic[Fact]):
         self._times: list[int] = []
         self._by_ticket: dict[int, Fact] = {}
         self._by_position: dict[int, list[Fact]] = {}
-        self._fresh = 0
+        self._kept = 0
 
     def __len__(self) -> int:
         return len(self._facts)
@@ -88,10 +88,13 @@ class History(Generic[Fact]):
         """All that belong to a position."""
         return self._by_position.get(position_id, [])
 
-    def take_fresh(self) -> list[Fact]:
-        """Those that were added since this was last asked."""
-        fresh, self._fresh = self._facts[self._fresh :], len(self._facts)
-        return fresh
+    def fresh(self) -> list[Fact]:
+        """Those that were added since `keep` was last called."""
+        return self._facts[self._kept :]
+
+    def keep(self) -> None:
+        """All that there are now are on file."""
+        self._kept = len(self._facts)
 
 
 @dataclass(slots=True)

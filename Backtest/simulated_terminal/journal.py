@@ -6,6 +6,8 @@ crash has torn is the last, and its step never happened.
 """
 
 import json
+import os
+import weakref
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,10 @@ class Journal:
         try:
             self._steps = self._read(belongs_to)
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a", encoding="ascii")
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         except OSError as error:
             raise BadInput(f"{path}: the simulated account cannot be kept here ({error.strerror}); choose another file") from error
+        self.close = weakref.finalize(self, os.close, self._file)  # lets go of the file, at the latest when nobody needs it
         if self._steps is None:
             self._append({"format": FORMAT, "belongs_to": belongs_to})
 
@@ -40,26 +43,24 @@ class Journal:
                 book.orders.append(TradeOrder(row))
             for row in step["deals"]:
                 book.deals.append(TradeDeal(row))
-        book.orders.take_fresh()
-        book.deals.take_fresh()
+        _keep(book)
         last, self._steps = self._steps[-1], []
         _apply(book, last)
         return last["now_msc"], last["played"]
 
     def commit(self, book: Book, now_msc: int, played: int) -> None:
-        """Put a step on file."""
-        self._append(
-            {"now_msc": now_msc, "played": played, **_state(book), "orders": book.orders.take_fresh(), "deals": book.deals.take_fresh()}
-        )
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+        """Put a step on file. Raises OSError when there is no room; the file then ends with the step before."""
+        when = {"now_msc": now_msc, "played": played}
+        self._append(when | _state(book) | {"orders": book.orders.fresh(), "deals": book.deals.fresh()})
+        _keep(book)
 
     def _append(self, step: dict[str, Any]) -> None:
-        # one write, flushed: what a killed process has handed to the system stays
-        self._file.write(json.dumps(step, separators=(",", ":")) + "\n")
-        self._file.flush()
+        # one unbuffered write: what a killed process has handed to the system stays
+        line = json.dumps(step, separators=(",", ":")).encode("ascii") + b"\n"
+        size = os.fstat(self._file).st_size
+        if os.write(self._file, line) != len(line):
+            os.ftruncate(self._file, size)
+            raise OSError(f"{self._path}: no room left for the simulated account")
 
     def _read(self, belongs_to: str) -> list[dict[str, Any]] | None:
         if not self._path.exists():
@@ -96,6 +97,11 @@ def _state(book: Book) -> dict[str, Any]:
         "positions": [astuple(position) for position in book.positions.values()],
         "triggers": {symbol: [[each.ticket, each.is_stop] for each in waiting] for symbol, waiting in book.triggers.items() if waiting},
     }
+
+
+def _keep(book: Book) -> None:
+    book.orders.keep()
+    book.deals.keep()
 
 
 def _apply(book: Book, step: dict[str, Any]) -> None:

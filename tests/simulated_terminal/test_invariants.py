@@ -1,0 +1,141 @@
+"""Whatever is traded on whatever prices: money is conserved, volumes add up, tickets are unique, nothing fills outside the bar."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from Backtest.simulated_terminal import AccountSpec, MarketEnded, SimulatedTerminal, SymbolSpec
+from tests.simulated_terminal.terminals import ALL, SLTP, Row, close, deal, protect, symbol, terminal
+
+POINT = 1e-5
+SPECS = [
+    symbol(),
+    symbol(spread_points=13),
+    symbol(spread_points=3, stops_level=20, freeze_level=4),
+    symbol(gaps_fill_at_open=False, immediate_stops=True, tick_size=0.0),
+    symbol(spread_points=5, execution=1),
+]
+ACCOUNTS = [
+    AccountSpec(10_000.0),
+    AccountSpec(600.0, commission=lambda units, price: abs(units) * price * 3e-5),
+    AccountSpec(10_000.0, leverage=10_000, money_digits=None, stop_out=0.0),
+]
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> list[Row]:
+    prices, made = 110_000, []
+    for _ in range(draw(st.integers(2, 12))):
+        opened = prices + draw(st.integers(-400, 400))
+        closed = opened + draw(st.integers(-400, 400))
+        high, low = max(opened, closed) + draw(st.integers(0, 300)), min(opened, closed) - draw(st.integers(0, 300))
+        made.append(tuple(round(points * POINT, 5) for points in (opened, high, low, closed)))
+        prices = closed
+    return made  # type: ignore[return-value]
+
+
+ORDERS = st.lists(
+    st.tuples(
+        st.sampled_from(["open", "close", "part", "protect", "nonsense"]),
+        st.integers(0, 1),
+        st.integers(1, 60),
+        st.integers(-300, 300),
+        st.integers(-300, 300),
+    ),
+    max_size=4,
+)
+
+
+def request_of(made: SimulatedTerminal, order: tuple[str, int, int, int, int]) -> dict[str, Any]:
+    kind, side, size, stop, limit = order
+    tick, positions = made.symbol_info_tick("EURUSD"), made.positions_get()
+    levels = {"sl": round(tick.bid + stop * POINT, 5) if stop % 3 else 0.0, "tp": round(tick.bid + limit * POINT, 5) if limit % 3 else 0.0}
+    if kind == "nonsense":
+        return {
+            "action": size % 11,
+            "symbol": "EURUSD",
+            "type": limit % 9,
+            "volume": stop / 100,
+            "position": positions[0].ticket if positions else 3,
+        }
+    if kind == "open" or not positions:
+        return deal(side, size / 100, price=tick.bid if side else tick.ask, **levels)
+    position = positions[size % len(positions)]
+    if kind == "protect":
+        return protect(position.ticket, **levels)
+    request = close(position, position.volume if kind == "close" else size / 100)
+    return request | {"price": tick.bid if position.type == 0 else tick.ask}
+
+
+def assert_foretold(made: SimulatedTerminal, request: dict[str, Any]) -> None:
+    """What order_check objects to, order_send objects to, with the same code; what it lets pass is done."""
+    check = made.order_check(request)
+    before = made.account_info()
+    answer = made.order_send(request)
+    assert answer.retcode == (check.retcode or 10009)
+    if not check.retcode and request["action"] != SLTP and not request.get("position"):
+        assert check.margin == pytest.approx(
+            before.margin + made.order_calc_margin(request["type"], "EURUSD", request["volume"], answer.price)
+        )
+        assert made.account_info().margin <= check.margin + 0.0101  # the check adds two rounded figures
+
+
+def assert_sound(made: SimulatedTerminal, account: AccountSpec, spec: SymbolSpec, prices: list[Row]) -> None:
+    deals, info = made.history_deals_get(*ALL), made.account_info()
+    conserved = sum(each.profit + each.swap + each.commission + each.fee for each in deals)
+    assert info.balance == pytest.approx(conserved, abs=1e-6)
+    assert info.equity == pytest.approx(info.balance + info.profit, abs=1e-6)
+    assert info.margin_free == pytest.approx(info.equity - info.margin, abs=1e-6)
+    assert info.profit == pytest.approx(sum(each.profit for each in made.positions_get()), abs=1e-6)
+    assert len({each.ticket for each in deals}) == len(deals)
+    orders = made.history_orders_get(*ALL)
+    assert [each.ticket for each in orders] == sorted({each.order for each in deals if each.order})
+    still = {each.ticket: each.volume for each in made.positions_get()}
+    for ticket in {each.position_id for each in deals if each.position_id}:
+        volumes = {entry: sum(each.volume for each in deals if each.position_id == ticket and each.entry == entry) for entry in (0, 1)}
+        assert volumes[0] == pytest.approx(volumes[1] + still.get(ticket, 0.0), abs=1e-9)
+    assert_inside_the_bars([each for each in deals if each.order], spec, prices)
+
+
+def assert_inside_the_bars(deals: list[Any], spec: SymbolSpec, prices: list[Row]) -> None:
+    for each in deals:
+        _, high, low, _ = prices[(each.time - 1_704_067_200) // 3600]
+        spread = spec.spread_points * POINT if each.type == 0 else 0.0  # buys at the ask, sells at the bid
+        assert low + spread - 1e-9 <= each.price <= high + spread + 1e-9
+
+
+@settings(max_examples=300, deadline=None)
+@given(prices=rows(), spec=st.sampled_from(SPECS), account=st.sampled_from(ACCOUNTS), plan=st.lists(ORDERS, min_size=1, max_size=14))
+def test_no_sequence_of_orders_breaks_the_books(prices: list[Row], spec: SymbolSpec, account: AccountSpec, plan: list[Any]) -> None:
+    made = terminal(prices, spec, account)
+    for orders in plan:
+        for order in orders:
+            assert_foretold(made, request_of(made, order))
+        assert_sound(made, account, spec, prices)
+        try:
+            made.clock.sleep(0.3 if len(orders) == 3 else 60)
+        except MarketEnded:
+            break
+    assert_sound(made, account, spec, prices)
+
+
+@settings(max_examples=100, deadline=None)
+@given(prices=rows(), plan=st.lists(ORDERS, min_size=1, max_size=14))
+def test_without_rounding_the_balance_is_the_sum_of_the_deals_to_the_last_bit(prices: list[Row], plan: list[Any]) -> None:
+    account = AccountSpec(
+        10_000.0, leverage=10_000, money_digits=None, stop_out=0.0, commission=lambda units, price: abs(units) * price * 3e-5
+    )
+    made = terminal(prices, SPECS[3], account)
+    for orders in plan:
+        for order in orders:
+            made.order_send(request_of(made, order))
+        try:
+            made.clock.sleep(60)
+        except MarketEnded:
+            break
+    balance = 0.0
+    for each in made.history_deals_get(*ALL):
+        balance += each.profit + each.swap + each.commission + each.fee
+    assert made.account_info().balance == balance
