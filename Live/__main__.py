@@ -47,15 +47,14 @@ def _prices(words: Sequence[str]) -> dict[str, str] | None:
 @click.option("--once", is_flag=True, help="Decide the newest closed bar, act, and leave.")
 @click.option("--fresh", is_flag=True, help="Start a new simulated account; without it an earlier replay is continued.")
 @click.option("--dashboard/--no-dashboard", default=None, help="Show the page while it trades (DASHBOARD).")
-def run(
-    strategy: str, params: tuple[str, ...], env_file: str | None, data: tuple[str, ...], *, once: bool, fresh: bool, **flags: Any
-) -> int:
+def run(strategy: str, params: tuple[str, ...], **given: Any) -> int:
     """Trade a strategy, on paper unless the settings say otherwise."""
     from Live.running import Asked, trade_strategy
 
-    flags |= {"sim_speed": flags.pop("speed"), "sim_prices": _prices(data)}
-    file = _absolute(env_file)
-    return trade_strategy(Asked(strategy, params, file, once=once, fresh=fresh), load_config(flags, file, os.environ))
+    file = _absolute(given.pop("env_file"))
+    asked = Asked(strategy, params, file, once=given.pop("once"), fresh=given.pop("fresh"))
+    flags = {"sim_speed": given.pop("speed"), "sim_prices": _prices(given.pop("data")), **given}
+    return trade_strategy(asked, load_config(flags, file, os.environ))
 
 
 @cli.command(context_settings=HELP)

@@ -1,15 +1,11 @@
 """The loop: kill switch → connection → sync → for each symbol: signals → size → request → checks → execute → record → sleep."""
 
 import logging
-import os
-import platform
 import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,24 +19,22 @@ from Backtest.strategies import LoadedStrategy
 from Live.audit_logger import AuditLogger, to_json
 from Live.audit_logger.reader import AuditReader, RunCounts
 from Live.backtesting_bridge import BacktestingBridge
-from Live.clock import SystemClock
 from Live.config import LiveConfig
 from Live.desk import Desk
 from Live.errors import KillSwitch, LiveError, Unreachable
 from Live.kill_switch import KillSwitchFile
 from Live.locks import hold_account, hold_record
-from Live.model import AccountState, BarId, Intent, Kind, Magic, Order, Position, Slot, client_order_id
+from Live.model import AccountState, BarId, Intent, Kind, Magic, Order, Position, Slot, Status, client_order_id
 from Live.mt5_connector import MT5Connector, OpenedTerminal
 from Live.order_executor import SECONDS_BETWEEN_READS, OrderExecutor
 from Live.order_requests import Label, Market, close_request
+from Live.reporter import Reporter, versions
 from Live.state_manager import StateManager
 from Live.symbol_trader import SymbolTrader
 
 log = logging.getLogger("LiveTrader")
 
 CTRL_C = 130
-STATE_SECONDS = 0.5  # of the machine's clock, between two updates of what the dashboard shows
-BEAT_SECONDS = 2.0  # between two signs of life
 BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between attempts to reach a lost terminal
 MODES = {0: "DEMO", 1: "DEMO", 2: "REAL"}
 
@@ -80,9 +74,6 @@ class LiveTrader:
         self._signalled: int | None = None
         self._lost = 0  # turns in a row without a terminal
         self._silent: set[str] = set()  # symbols that could not be read
-        self._machine = SystemClock()
-        self._state_due = self._beat_due = self._machine.now()
-        self._snapshot_due = self.clock.now()
         self._resources = ExitStack()
 
     # a run
@@ -93,6 +84,7 @@ class LiveTrader:
             self._start()
             code, reason = 1, "it failed"
             try:
+                self._take_up()
                 code, reason = self._loop()
             except KillSwitch as stop:
                 code, reason = self._halt(stop)
@@ -104,7 +96,6 @@ class LiveTrader:
             except Exception as error:  # the one broad handler: it records, and ends the run; the journal makes the restart safe
                 reason = f"{type(error).__name__}: {error}"
                 log.exception("unexpected error")
-                self.record.event("ERROR", reason, severity="CRITICAL")
             finally:
                 self._end(code, reason)
             return code
@@ -115,6 +106,7 @@ class LiveTrader:
             return reader.run_counts(self.run_id)
 
     def _start(self) -> None:
+        """Locks, record, terminal, account: up to the row of this run."""
         self._kill_switch.check()
         hold_record(self._resources, self.config.audit_db_path)
         self.record = AuditLogger(self.config.audit_db_path, self.clock)
@@ -122,32 +114,30 @@ class LiveTrader:
         self.connector.connect()
         self._resources.callback(self.connector.shutdown)
         account = self.connector.account()
+        self.initial_equity, self.final_account = account.equity, account
+        self.final_positions: tuple[Position, ...] = ()
         self.slot = Slot(account.login, account.server, self.strategy_id, Magic(self.config.magic_number))
         if not self.connector.simulated:
             hold_account(self._resources, self.slot)
-        self.initial_equity = account.equity
-        self.final_account: AccountState = account
-        self.final_positions: tuple[Position, ...] = ()
-        self.mode_name = "DRY" if self.config.dry_run else MODES[account.trade_mode]
+        self.mode = "DRY" if self.config.dry_run else MODES[account.trade_mode]
         self.run_id = self.record.start_run(self._facts(account))
         self.state = StateManager(self.config, self.connector, self.record, self.slot)
-        self.executor = OrderExecutor(self.config, self.connector, record=self.record, slot=self.slot, kill_switch=self._kill_switch)
+        self.reporter = Reporter(self.config, self.connector, self.record, self.state)
+
+    def _take_up(self) -> None:
+        """What an earlier run left, before anything else; then the symbols."""
         self._resources.enter_context(_signals(self._on_signal))
+        self.record.event("STARTUP", f"{self.mode} run of {self.strategy_id} on {', '.join(self.config.symbols)} {self.timeframe.name}")
+        self.executor = OrderExecutor(self.config, self.connector, record=self.record, slot=self.slot, kill_switch=self._kill_switch)
+        absent = self._recover()
+        strategy = self.strategy
         bridge = BacktestingBridge(
-            self.strategy.cls,
-            terminal=self.terminal.functions,
-            backtest=self.strategy.backtest,
-            params=self.params,
-            strategy_id=self.strategy_id,
+            strategy.cls, terminal=self.terminal.functions, backtest=strategy.backtest, params=self.params, strategy_id=self.strategy_id
         )
         desk = Desk(self.config, self.connector, self.record, self.state, self.executor, bridge, self.slot, self.timeframe)
-        self.record.event(
-            "STARTUP", f"{self.mode_name} run of {self.strategy_id} on {', '.join(self.config.symbols)} {self.timeframe.name}"
-        )
-        absent = self._recover()
         self.traders = {symbol: SymbolTrader(symbol, desk) for symbol in self.config.symbols}
         self._reclose(absent)
-        self._publish(force=True)
+        self.reporter.publish(force=True)
 
     def _recover(self) -> list[Order]:
         """Before anything else: what an earlier run sent and did not see the end of. Returns what is proved not to have happened."""
@@ -168,7 +158,7 @@ class LiveTrader:
                 name = signal.Signals(self._signalled).name
                 return (CTRL_C if self._signalled == signal.SIGINT else 0), f"stopped by {name}"
             pause = self._turn()
-            self._publish()
+            self.reporter.publish(enabled=not self._lost, reason="the terminal is not reached" if self._lost else "")
             if self._on_turn is not None:
                 self._on_turn(self)
             if self._once and (self.bars or not self.connector.simulated):
@@ -184,7 +174,7 @@ class LiveTrader:
             self.state.open_day(self.connector.account())
             self._reclose(self.executor.settle())
             self.bars += sum(self._symbol_turn(trader) for trader in self.traders.values())
-            self._snapshot()
+            self.reporter.snapshot()
         except Unreachable as error:
             return self._wait_for_terminal(error)
         if self._lost:
@@ -229,7 +219,10 @@ class LiveTrader:
 
     def _halt(self, stop: KillSwitch) -> tuple[int, str]:
         self.record.event("KILL_SWITCH", str(stop), severity="CRITICAL")
-        self._publish(force=True)
+        self.reporter.publish(force=True)
+        # removing the file must not send what was decided before it was there
+        for order in self.record.orders_with((Status.PENDING,), self.slot):
+            self.executor.refuse(order.intent.order_id, Status.CANCELLED, "the emergency stop file appeared before it was sent")
         if self.config.kill_switch_action == "flatten":
             self._flatten()
         return KillSwitch.exit_code, str(stop)
@@ -258,55 +251,24 @@ class LiveTrader:
 
     def _end(self, code: int, reason: str) -> None:
         """The last rows of a run. A record that cannot be written any more must not hide why the run ended."""
+        self.end_reason = reason
+        severity = "INFO" if code == 0 else "CRITICAL" if code == 1 else "WARNING"
         try:
+            self.record.event("SHUTDOWN", reason, severity=severity, details={"exit_code": code})
+            self.record.end_run(exit_code=code, reason=reason, summary={"bars": self.bars})
             self.state.sync()
             self.final_account, self.final_positions = self.connector.account(), self.state.positions
-            self._snapshot(force=True)
-            self._publish(force=True, enabled=False, reason=reason)
+            self.reporter.snapshot(force=True)
+            self.reporter.publish(force=True, enabled=False, reason=reason)
         except LiveError as error:
-            log.error("the last state could not be recorded", extra={"extra_data": {"reason": str(error)}})
-        self.end_reason = reason
-        self.record.event("SHUTDOWN", reason, severity="INFO" if code == 0 else "WARNING", details={"exit_code": code})
-        self.record.end_run(exit_code=code, reason=reason, summary={"bars": self.bars})
+            log.error("the end of the run could not be recorded", extra={"extra_data": {"reason": str(error)}})
 
-    # what is shown
-
-    def _snapshot(self, *, force: bool = False) -> None:
-        now = self.clock.now()
-        if force or now >= self._snapshot_due:
-            self.record.snapshot(self.connector.account(), len(self.state.positions))
-            self._snapshot_due = now + timedelta(seconds=self.config.snapshot_seconds)
-
-    def _beat(self) -> None:
-        wall = self._machine.now()
-        if wall >= self._beat_due:
-            self._beat_due = wall + timedelta(seconds=BEAT_SECONDS)
-            beat = {"at": self.clock.now().isoformat(), "wall": wall.isoformat(), "pid": os.getpid()}
-            self.record.set_state(heartbeat=beat, market_time=beat["at"])
-
-    def _publish(self, *, force: bool = False, enabled: bool = True, reason: str = "") -> None:
-        wall = self._machine.now()
-        if not force and wall < self._state_due:
-            return
-        self._state_due = wall + timedelta(seconds=STATE_SECONDS)
-        account = self.connector.account()
-        stop = self._kill_switch.found()
-        progress = getattr(self.clock, "progress", (self.bars, None))
-        money = {name: getattr(account, name) for name in ("balance", "equity", "margin", "currency", "leverage")}
-        with self.record.transaction(durable=False):
-            self._beat()
-            self.state.publish_positions()
-            self.record.set_state(
-                trading={"enabled": enabled and stop is None and not self._lost, "reason": reason or (f"{stop} exists" if stop else "")},
-                kill_switch={"active": stop is not None, "file": str(stop or self._kill_switch.path or "")},
-                account=money | {"free_margin": account.margin_free},
-                progress={"bars": progress[0], "total": progress[1]},
-            )
+    # what a run is
 
     def _facts(self, account: AccountState) -> dict[str, Any]:
         return {
             "slot": str(self.slot),
-            "mode": self.mode_name,
+            "mode": self.mode,
             "terminal": self.terminal.name,
             "login": account.login,
             "server": account.server,
@@ -316,14 +278,14 @@ class LiveTrader:
             "strategy_sha256": self.strategy.sha256,
             "params": to_json(self.params),
             "settings": to_json(self.config.public()),
-            "versions": to_json(_versions()),
+            "versions": to_json(versions()),
             "initial_balance": account.balance,
         }
 
     # interruptions
 
     def _interrupted(self) -> bool:
-        self._beat()  # a trader that waits for its next bar is not a dead one
+        self.reporter.beat()  # a trader that waits for its next bar is not a dead one
         return self._signalled is not None or self._kill_switch.is_on()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -342,17 +304,6 @@ class _signals:  # noqa: N801 - used as a function
     def __exit__(self, *failure: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-def _versions() -> dict[str, str]:
-    def of(package: str) -> str:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            return "not installed"
-
-    packages = ("backtesting", "pandas", "numpy", "MetaTrader5")
-    return {"python": platform.python_version(), "platform": platform.platform()} | {package: of(package) for package in packages}
 
 
 if __name__ == "__main__":

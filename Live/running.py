@@ -126,7 +126,7 @@ def _summary(trader: LiveTrader) -> None:
     table.add_column(style="dim")
     table.add_column(justify="right")
     rows = [
-        ("Mode", trader.mode_name),
+        ("Mode", trader.mode),
         ("Ended", trader.end_reason),
         ("Bars decided", f"{counts.bars:,}"),
         ("Signals", f"{counts.signals:,}"),

@@ -16,7 +16,7 @@ LAYERS = {
         "live_trader",
         "symbol_trader",
         "intent_carrier",
-        "desk",
+        "desk reporter",
         "order_executor state_manager dashboard",
         "audit_logger mt5_connector backtesting_bridge trade_book kill_switch locks logs",
         "order_requests sizing indicators",

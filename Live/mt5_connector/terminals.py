@@ -81,7 +81,8 @@ def _account(config: LiveConfig, strategy: LoadedStrategy, *, login: int) -> Acc
 
 def _prices(config: LiveConfig, steps: Timeframe) -> dict[str, pd.DataFrame]:
     """Each symbol's bars in the timeframe that is traded."""
-    found, mistakes = {}, []
+    found: dict[str, pd.DataFrame] = {}
+    mistakes: list[str] = []
     for symbol in config.symbols:
         try:
             found[symbol] = _in_steps(config, symbol, steps)
