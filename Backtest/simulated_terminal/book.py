@@ -4,7 +4,7 @@ Facts that are never edited (deals, finished orders) are kept as the structures 
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -65,9 +65,6 @@ class History(Generic[Fact]):
 
     def __len__(self) -> int:
         return len(self._facts)
-
-    def __iter__(self) -> Iterator[Fact]:
-        return iter(self._facts)
 
     def append(self, fact: Fact) -> None:
         """Add a fact that is not older than the last one."""

@@ -7,7 +7,7 @@ All times are the server's clock, which a price frame's naive index shows: secon
 import hashlib
 from bisect import bisect_right
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -127,11 +127,6 @@ class ReplayMarket:
             raise BadInput(
                 "no bars to replay" if start is None else f"no bars to replay from {start:%Y-%m-%d %H:%M}: the prices end before"
             )
-
-    @property
-    def last_open(self) -> datetime:
-        """When the last bar of all opens."""
-        return datetime.fromtimestamp(self.events[-1].time_msc // 1000, UTC)
 
     def fingerprint(self) -> str:
         """Hex digits that are the same for the same prices and specifications only."""

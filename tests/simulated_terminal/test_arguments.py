@@ -237,6 +237,8 @@ def test_dates_after_2038_do_not_fit(made: SimulatedTerminal) -> None:
 def test_a_wrong_count_of_arguments_is_refused_and_a_wrong_type_for_a_c_number_is_a_system_error(made: SimulatedTerminal) -> None:
     assert refused(made, INVALID, made.copy_rates_from_pos("EURUSD", 16385, 0))
     assert refused(made, INVALID, made.symbol_info())
+    assert made.symbol_select() is False
+    assert made.last_error() == INVALID
     assert refused(made, INVALID, made.symbol_info_tick(5))
     assert refused(made, INVALID, made.symbol_info("E" * 30))
     assert refused(made, INVALID, made.order_calc_profit(0, "EURUSD", 1.0, 1.1))

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from Backtest.simulated_terminal import AccountSpec, SimulatedTerminal, SymbolSpec
+from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, SymbolSpec
 from Backtest.simulated_terminal.money import level
-from tests.simulated_terminal.terminals import BUY, SELL, deal, done, flat, market_terminal, symbol, terminal
+from tests.simulated_terminal.terminals import BUY, H1, SELL, T0, bars, deal, done, flat, market_terminal, symbol, terminal
 
 CFD = 4
 
@@ -110,6 +110,23 @@ def test_the_value_of_a_tick_uses_the_side_at_which_the_currency_is_sold(
     info = made.symbol_info(name)
     shown = (info.trade_tick_value, info.trade_tick_value_profit, info.trade_tick_value_loss)
     assert shown == pytest.approx((gain, gain, loss), rel=3e-16)
+
+
+def test_the_value_of_a_tick_of_the_pair_itself_is_at_its_own_price(majors: SimulatedTerminal) -> None:
+    assert majors.symbol_info("USDJPY").trade_tick_value == pytest.approx(100 / 108.48)
+
+
+def test_money_of_a_currency_that_has_no_quote_yet_is_unknown() -> None:
+    yen, euro = (bars(flat(price), first=T0 + 7200) for price in (150.0, 1.1))
+    prices = {"EURJPY": (jpy("EURJPY"), bars(flat(160.0))), "USDJPY": (jpy("USDJPY"), yen), "EURUSD": (symbol(), euro)}
+    made = SimulatedTerminal(ReplayMarket(prices, H1))
+    made.initialize()
+    assert made.order_calc_profit(BUY, "EURJPY", 1.0, 160.0, 161.0) is None
+    assert made.order_calc_margin(BUY, "EURJPY", 1.0, 160.0) is None
+    assert made.last_error() == (-1, "Terminal: Call failed")
+    assert made.order_send(deal(symbol="EURJPY")).retcode == made.order_check(deal(symbol="EURJPY")).retcode == 10021
+    made.clock.sleep(7200)
+    done(made.order_send(deal(symbol="EURJPY")))
 
 
 def test_profit_in_a_third_currency_is_brought_home_through_its_pair() -> None:

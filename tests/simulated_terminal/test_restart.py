@@ -173,3 +173,17 @@ def test_refused_orders_and_questions_leave_no_trace_on_file(tmp_path: Path) -> 
     made.order_check(deal())
     made.account_info()
     assert file.read_bytes() == before
+
+
+def test_a_step_for_which_there_is_no_room_is_an_error_and_leaves_the_step_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a"
+    made = terminal(flat(1.1), state_file=file)
+    before, write = file.read_bytes(), os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda handle, line: write(handle, line[:5]))
+        with pytest.raises(OSError, match="no room left for the simulated account"):
+            made.order_send(deal())
+    assert file.read_bytes() == before
+    done(made.order_send(deal()))
+    made.close()
+    assert len(terminal(flat(1.1), state_file=file).positions_get()) == 2

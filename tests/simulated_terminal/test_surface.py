@@ -150,6 +150,23 @@ def test_an_attribute_that_the_module_does_not_have_is_an_attribute_error() -> N
     assert terminal(flat(1.1)).ORDER_TYPE_SELL == 1
 
 
+def test_functions_print_as_built_in_ones() -> None:
+    assert repr(mt5.order_send) == "<built-in function order_send>"
+    assert mt5.order_send.__name__ == "order_send"
+    assert mt5.orders_total() == 0
+
+
+def test_buy_tries_again_when_there_is_a_new_price() -> None:
+    made = terminal(flat(1.1))
+    requoting = _Requotes(made)
+    mt5.use(requoting)
+    assert mt5.Buy("EURUSD", 0.1).retcode == mt5.TRADE_RETCODE_DONE
+    assert requoting.asked == 3
+    requoting.asked = -100
+    assert mt5.Sell("EURUSD", 0.1).retcode == mt5.TRADE_RETCODE_REQUOTE
+    assert requoting.asked == -90
+
+
 def test_buy_sell_and_close_trade_at_market() -> None:
     assert mt5.Buy("EURUSD", 0.2, comment="first").volume == 0.2
     second = mt5.Sell("EURUSD", 0.1, 1.1)
@@ -191,6 +208,18 @@ class _Quoteless:
 
     def symbol_info_tick(self, symbol: str) -> None:
         return None
+
+
+class _Requotes(_Quoteless):
+    asked = 0
+
+    def symbol_info_tick(self, symbol: str) -> Any:
+        return self.made.symbol_info_tick(symbol)
+
+    def order_send(self, request: dict[str, Any]) -> Any:
+        self.asked += 1
+        answer = self.made.order_send(request | ({"volume": 0.0} if self.asked < 3 else {}))
+        return answer if self.asked >= 3 else mt5.OrderSendResult((mt5.TRADE_RETCODE_REQUOTE, *answer[1:]))
 
 
 class _ClosesOnlyOnce(_Quoteless):
