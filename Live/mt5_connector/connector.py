@@ -12,15 +12,20 @@ from Backtest.decisions import Bar
 from Live.clock import Clock, SystemClock
 from Live.config import LiveConfig
 from Live.errors import Unreachable, WrongAccount
-from Live.model import AccountState, Deal, Magic, Position, Quote, Side, SymbolSpec, Ticket
+from Live.model import AccountState, Deal, Position, Quote, Side, SymbolSpec
+from Live.mt5_connector.shown import Shown, account_of, deals_of, order_of, position_of, spec_of
 
 log = logging.getLogger("LiveTrader")
 
 DAY = 86_400
 # Matching is by identity, so a window this wide costs nothing and makes the server's time zone irrelevant (FAULTS.md §2.5).
 WINDOW = 26 * 3600
-ENTRY_NAMES = {0: "IN", 1: "OUT", 2: "INOUT", 3: "OUT_BY"}
+HALF_HOUR, FRESH = 1800, 60  # seconds: the grid of time zones, and how old a tick may be that tells them
 REAL_ACCOUNT = 2
+HEDGING = 2
+# After these the stream between package and terminal may be out of step: what is read next may be another call's answer
+# (FAULTS.md F7).
+OUT_OF_STEP = frozenset({-10000, -10001, -10002})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,11 @@ class Answer:
     @property
     def retcode(self) -> int | None:
         """The server's answer; None where there was none."""
-        return None if self.result is None else int(self.result.retcode)
+        return getattr(self.result, "retcode", None)
+
+    def field(self, name: str) -> Any:
+        """A field of the result; None where it is missing, empty or 0."""
+        return getattr(self.result, name, None) or None
 
 
 class MT5Connector:
@@ -45,7 +54,9 @@ class MT5Connector:
         self.simulated = simulated
         self._terminal = terminal
         self._offset: int | None = 0 if simulated else None
-        self._identity: tuple[int, str] | None = None
+        self._identity: tuple[int, str, int, int] | None = None
+        self._looks: dict[str, tuple[int, float]] = {}  # by symbol: the tick seen last, and when
+        self._out_of_step = False
 
     # the seed's interface
 
@@ -68,7 +79,7 @@ class MT5Connector:
 
     def get_symbol_info(self, symbol: str) -> dict[str, Any]:
         """All fields of MetaTrader's symbol_info, as a dict."""
-        return dict(self._ask(f"symbol_info({symbol})", self._terminal.symbol_info(symbol))._asdict())
+        return dict(self._query("symbol_info", symbol)._asdict())
 
     def get_positions(self) -> list[dict[str, Any]]:
         """Our open positions (our magic number only), as dicts."""
@@ -97,6 +108,7 @@ class MT5Connector:
         path = [config.mt5_path] if config.mt5_path and not self.simulated else []
         if not self._terminal.initialize(*path, **{name: value for name, value in login.items() if value}):
             raise Unreachable(f"the terminal did not start or let us in: {self._terminal.last_error()}")
+        self._out_of_step = False
         self._guard(self.account())
         for symbol in config.symbols:
             if not self._terminal.symbol_select(symbol, True):
@@ -104,41 +116,50 @@ class MT5Connector:
         self._measure_offset()
 
     def ensure_connected(self) -> bool:
-        """Whether the terminal is there, after one attempt to bring it back where it was not."""
-        info = self._terminal.terminal_info()
-        if info is not None and info.connected:
-            return True
-        self._terminal.shutdown()
-        return self.initialize()
+        """Whether the terminal is there, after one attempt to bring it back where it was not.
+
+        Raises WrongAccount when it is logged in to another account than before.
+        """
+        try:
+            self.check_in()
+        except Unreachable:
+            return self._brought_back()
+        self._measure_offset()
+        return True
+
+    def check_in(self) -> None:
+        """Prove that what the terminal says now counts: it is connected to its server, on the account that we trade.
+
+        Raises Unreachable or WrongAccount.
+        """
+        if not self._query("terminal_info").connected:
+            raise Unreachable("the terminal is not connected to its server")
+        self._guard(self.account())
 
     def account(self) -> AccountState:
         """The account's money and kind."""
-        info = self._ask("account_info", self._terminal.account_info())
-        names = (
-            "login",
-            "server",
-            "trade_mode",
-            "margin_mode",
-            "leverage",
-            "currency",
-            "balance",
-            "credit",
-            "equity",
-            "margin",
-            "margin_free",
-            "profit",
-        )
-        values = {name: getattr(info, name) for name in names}
-        return AccountState(**values, trade_allowed=bool(info.trade_allowed and info.trade_expert))
+        return account_of(self._query("account_info"))
+
+    def _brought_back(self) -> bool:
+        try:
+            self._terminal.shutdown()
+            self.connect()
+            self.check_in()
+        except Unreachable as error:
+            log.warning("terminal not reached", extra={"extra_data": {"reason": str(error)}})
+            return False
+        return True
 
     def _guard(self, account: AccountState) -> None:
-        identity = (account.login, account.server)
+        identity = (account.login, account.server, account.trade_mode, account.margin_mode)
         if self.config.mt5_login and not self.simulated and account.login != self.config.mt5_login:
             raise WrongAccount(f"the terminal is logged in to account {account.login}, the settings say MT5_LOGIN={self.config.mt5_login}")
         if self._identity not in (None, identity):
             raise WrongAccount(f"the terminal has changed from account {self._identity} to {identity}; restart to trade that one")
         if account.trade_mode == REAL_ACCOUNT and not self.config.allow_real_account:
             raise WrongAccount(f"account {account.login} is a real-money account; set ALLOW_REAL_ACCOUNT=true if that is what you want")
+        if account.margin_mode != HEDGING:
+            raise WrongAccount(f"account {account.login} keeps one net position a symbol; this version trades hedging accounts only")
         self._identity = identity
 
     def _similar(self, symbol: str) -> str:
@@ -146,20 +167,31 @@ class MT5Connector:
         names = ", ".join(info.name for info in infos[:5])
         return f"; it has {names}" if names else ""
 
+    # time
+
     def _measure_offset(self) -> None:
         """Seconds that the server's wall clock is ahead of UTC: a multiple of half an hour, read off a fresh tick."""
         if self.simulated:
             return
-        now = self.clock.now().timestamp()
-        for symbol in self.config.symbols:
-            tick = self._terminal.symbol_info_tick(symbol)
-            ahead = tick.time - now if tick is not None else math.inf
-            rounded = round(ahead / 1800) * 1800 if math.isfinite(ahead) else 0
-            if abs(ahead - rounded) < 60 and abs(rounded) <= 14 * 3600:
-                self._offset = rounded
-                return
-        if self._offset is None:
+        measured = next(filter(None, map(self._offset_by, self.config.symbols)), None)
+        if measured is not None and measured != (self._offset,):
+            log.info("server time", extra={"extra_data": {"hours_ahead_of_utc": measured[0] / 3600}})
+            self._offset = measured[0]
+        elif self._offset is None:
             log.warning("the server's time offset cannot be measured while the market is closed; taking 0")
+
+    def _offset_by(self, symbol: str) -> tuple[int] | None:
+        """What one symbol's tick says, if it says anything: the age of an old tick looks like an offset."""
+        tick, now = self._terminal.symbol_info_tick(symbol), self.clock.now().timestamp()
+        if tick is None:
+            return None
+        before, looked = self._looks.get(symbol, (tick.time, now))
+        self._looks[symbol] = (tick.time, now)
+        new = tick.time != before and now - looked < HALF_HOUR - FRESH
+        ahead = tick.time - now
+        rounded = round(ahead / HALF_HOUR) * HALF_HOUR
+        plausible = abs(ahead - rounded) < FRESH and abs(rounded) <= 14 * 3600
+        return (rounded,) if plausible and (new or self._offset is None) else None
 
     def utc(self, epoch: float) -> datetime:
         """Server seconds → aware UTC."""
@@ -177,28 +209,15 @@ class MT5Connector:
 
     def spec(self, symbol: str) -> SymbolSpec:
         """What the broker allows on a symbol."""
-        info = self._ask(f"symbol_info({symbol})", self._terminal.symbol_info(symbol))
+        info = self._query("symbol_info", symbol)
         try:
-            return SymbolSpec(
-                name=info.name,
-                digits=info.digits,
-                point=info.point,
-                tick_size=info.trade_tick_size,
-                contract_size=info.trade_contract_size,
-                lot_min=info.volume_min,
-                lot_step=info.volume_step,
-                lot_max=info.volume_max,
-                stops_level=info.trade_stops_level,
-                filling_mode=info.filling_mode,
-                execution=info.trade_exemode,
-                profit_currency=info.currency_profit,
-            )
+            return spec_of(info)
         except ValueError as error:
             raise Unreachable(f"the terminal's figures of {symbol} make no sense: {error}") from error
 
     def quote(self, symbol: str) -> Quote:
         """The last tick. Raises Unreachable also for one that cannot be true (crossed, zero, NaN)."""
-        tick = self._ask(f"symbol_info_tick({symbol})", self._terminal.symbol_info_tick(symbol))
+        tick = self._query("symbol_info_tick", symbol)
         quote = Quote(float(tick.bid), float(tick.ask), float(tick.time))
         if not quote.is_sane():
             raise Unreachable(f"{symbol} is quoted {quote.bid}/{quote.ask}, which cannot be traded on")
@@ -206,7 +225,7 @@ class MT5Connector:
 
     def closed_bars(self, symbol: str, timeframe: Timeframe, count: int) -> tuple[list[Bar], int | None]:
         """The newest closed bars, oldest first, at most `count`, and the open of the one still forming (server seconds)."""
-        rates = self._ask(f"copy_rates_from_pos({symbol})", self._terminal.copy_rates_from_pos(symbol, timeframe.mt5, 0, count + 1))
+        rates = self._query("copy_rates_from_pos", symbol, timeframe.mt5, 0, count + 1)
         if not len(rates):
             return [], None
         columns = (rates[name].tolist() for name in ("time", "open", "high", "low", "close", "tick_volume", "spread"))
@@ -215,8 +234,11 @@ class MT5Connector:
 
     def money_of(self, symbol: str, side: Side, lots: float, *, entry: float, exit_price: float) -> float:
         """What so many lots make between two prices, account currency. Source: `order_calc_profit`."""
-        made = self._terminal.order_calc_profit(0 if side is Side.BUY else 1, symbol, float(lots), float(entry), float(exit_price))
-        return float(self._ask(f"order_calc_profit({symbol})", made))
+        kind = 0 if side is Side.BUY else 1
+        made = float(self._query("order_calc_profit", kind, symbol, float(lots), float(entry), float(exit_price)))
+        if not math.isfinite(made):
+            raise Unreachable(f"order_calc_profit({symbol}) answers {made}")
+        return made
 
     # what we hold and did
 
@@ -226,87 +248,63 @@ class MT5Connector:
 
     def all_positions(self, symbol: str | None = None) -> tuple[Position, ...]:
         """Open positions, whoever opened them, by ticket."""
-        rows = self._terminal.positions_get(symbol=symbol) if symbol else self._terminal.positions_get()
-        return tuple(sorted((self._position(row) for row in self._ask("positions_get", rows)), key=lambda held: held.ticket))
+        rows = self._query("positions_get", **({"symbol": symbol} if symbol else {}))
+        return tuple(sorted((position_of(row, self.utc) for row in rows), key=lambda held: held.ticket))
 
     def deals_since(self, epoch: int) -> tuple[Deal, ...]:
         """All trades' deals from then on (server seconds), oldest first; money that only came or went is left out."""
-        rows = self._ask("history_deals_get", self._terminal.history_deals_get(int(epoch), self.server_now() + WINDOW))
-        return tuple(self._deal(row) for row in rows if row.type in (0, 1))
+        return deals_of(self._query("history_deals_get", *self._range(epoch)), self.utc)
 
     def deals_of_position(self, position_id: int) -> tuple[Deal, ...]:
         """All deals of one position, oldest first."""
-        rows = self._ask("history_deals_get(position)", self._terminal.history_deals_get(position=int(position_id)))
-        return tuple(self._deal(row) for row in rows if row.type in (0, 1))
+        return deals_of(self._query("history_deals_get", position=int(position_id)), self.utc)
 
-    def order_tickets_marked(self, key: str, since: int) -> set[int]:
-        """Order tickets of everything the terminal shows with this key in its comment: active orders, history, deals, positions.
+    def shown_since(self, epoch: int) -> Shown:
+        """Everything that could prove what became of an order sent after then (server seconds).
 
         Raises Unreachable when any of the four queries fails: then nothing is proved.
         """
-        until = self.server_now() + WINDOW
-        active = self._ask("orders_get", self._terminal.orders_get())
-        past = self._ask("history_orders_get", self._terminal.history_orders_get(int(since), until))
-        deals = self._ask("history_deals_get", self._terminal.history_deals_get(int(since), until))
-        held = self._ask("positions_get", self._terminal.positions_get())
-        mark = key.upper()
-        found = {row.ticket for row in (*active, *past, *held) if row.comment.upper().startswith(mark)}
-        return {int(ticket) for ticket in found | {deal.order for deal in deals if deal.comment.upper().startswith(mark)}}
+        # active orders first: one that finishes in between is in the second list, never in neither
+        active = self._query("orders_get")
+        finished = self._query("history_orders_get", *self._range(epoch))
+        orders = {row.ticket: order_of(row, active=True) for row in active}
+        orders |= {row.ticket: order_of(row, active=False) for row in finished}
+        return Shown(tuple(orders.values()), self.deals_since(epoch), self.all_positions())
+
+    def _range(self, epoch: int) -> tuple[int, int]:
+        # 0 is taken for "not given" (mt5/reference.md §1.2)
+        return max(1, int(epoch)), self.server_now() + WINDOW
 
     # orders
 
     def order_check(self, request: Mapping[str, Any]) -> Answer:
         """The terminal's own check; a good one has retcode 0."""
-        result = self._terminal.order_check(dict(request))
-        return Answer(result, self._terminal.last_error())
+        return self._traded("order_check", dict(request))
 
     def order_send(self, request: Mapping[str, Any]) -> Answer:
         """Send, once."""
-        result = self._terminal.order_send(dict(request))
-        return Answer(result, self._terminal.last_error())
+        return self._traded("order_send", dict(request))
 
-    def _position(self, row: Any) -> Position:
-        return Position(
-            ticket=Ticket(int(row.ticket)),
-            identifier=int(row.identifier),
-            symbol=row.symbol,
-            side=Side.BUY if row.type == 0 else Side.SELL,
-            lots=row.volume,
-            price_open=row.price_open,
-            opened_at=self.utc(row.time),
-            epoch=int(row.time),
-            sl=row.sl or None,
-            tp=row.tp or None,
-            price_current=row.price_current,
-            profit=row.profit,
-            swap=row.swap,
-            magic=Magic(int(row.magic)),
-            comment=row.comment,
-        )
+    def _traded(self, function: str, request: dict[str, Any]) -> Answer:
+        try:
+            result = getattr(self._terminal, function)(request)
+        except (TypeError, SystemError) as error:
+            # an argument could not be converted: it did not leave Python (mt5/reference.md §6)
+            return Answer(None, (-2, f"Invalid arguments: {error}"))
+        answer = Answer(result, self._terminal.last_error())
+        self._out_of_step = result is None and answer.error[0] in OUT_OF_STEP
+        return answer
 
-    def _deal(self, row: Any) -> Deal:
-        return Deal(
-            ticket=Ticket(int(row.ticket)),
-            order=int(row.order),
-            position_id=int(row.position_id),
-            symbol=row.symbol,
-            side=Side.BUY if row.type == 0 else Side.SELL,
-            entry=ENTRY_NAMES[row.entry],
-            lots=row.volume,
-            price=row.price,
-            profit=row.profit,
-            commission=row.commission,
-            swap=row.swap,
-            fee=row.fee,
-            reason=int(row.reason),
-            magic=Magic(int(row.magic)),
-            comment=row.comment,
-            time=self.utc(row.time),
-            epoch=int(row.time),
-        )
+    # asking
 
-    def _ask(self, what: str, answer: Any) -> Any:
+    def _query(self, function: str, *args: Any, **options: Any) -> Any:
+        if self._out_of_step:
+            self._terminal.shutdown()
+            self.connect()
+        answer = getattr(self._terminal, function)(*args, **options)
         # None is a failed query, which proves nothing; an empty tuple is an answer (mt5/reference.md §0)
         if answer is None:
-            raise Unreachable(f"{what} failed: {self._terminal.last_error()}")
+            error = self._terminal.last_error()
+            self._out_of_step = error[0] in OUT_OF_STEP
+            raise Unreachable(f"{function}({', '.join(map(str, args))}) failed: {error}")
         return answer

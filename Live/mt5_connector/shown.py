@@ -1,0 +1,143 @@
+"""What a terminal shows, as frozen values: MetaTrader's rows go in, aware times and typed numbers come out (pure)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from Live.model import AccountState, Deal, Magic, Position, Side, SymbolSpec, Ticket
+
+ToUtc = Callable[[float], datetime]
+ENTRY_NAMES = {0: "IN", 1: "OUT", 2: "INOUT", 3: "OUT_BY"}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownOrder:
+    """An order as the terminal shows it, still active or finished."""
+
+    ticket: int
+    symbol: str
+    side: Side
+    lots: float  # asked for
+    lots_left: float  # not filled
+    active: bool
+    state: int  # ORDER_STATE_*
+    reason: int  # ORDER_REASON_*; 3 is a program
+    position_id: int
+    magic: Magic
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """All four lists of the terminal: active and finished orders, deals, positions."""
+
+    orders: tuple[ShownOrder, ...]
+    deals: tuple[Deal, ...]
+    positions: tuple[Position, ...]
+
+
+def order_of(row: Any, *, active: bool) -> ShownOrder:
+    """A row of orders_get (`active`) or history_orders_get."""
+    return ShownOrder(
+        ticket=int(row.ticket),
+        symbol=row.symbol,
+        side=_side(row.type % 2),  # even numbers buy, whatever the kind of order
+        lots=row.volume_initial,
+        lots_left=row.volume_current,
+        active=active,
+        state=int(row.state),
+        reason=int(row.reason),
+        position_id=int(row.position_id),
+        magic=Magic(int(row.magic)),
+        comment=row.comment,
+    )
+
+
+def position_of(row: Any, utc: ToUtc) -> Position:
+    """A row of positions_get."""
+    return Position(
+        ticket=Ticket(int(row.ticket)),
+        identifier=int(row.identifier),
+        symbol=row.symbol,
+        side=_side(row.type),
+        lots=row.volume,
+        price_open=row.price_open,
+        opened_at=utc(row.time),
+        epoch=int(row.time),
+        sl=row.sl or None,
+        tp=row.tp or None,
+        price_current=row.price_current,
+        profit=row.profit,
+        swap=row.swap,
+        magic=Magic(int(row.magic)),
+        comment=row.comment,
+    )
+
+
+def deals_of(rows: Any, utc: ToUtc) -> tuple[Deal, ...]:
+    """Rows of history_deals_get; money that only came or went is left out."""
+    return tuple(_deal_of(row, utc) for row in rows if row.type in (0, 1))
+
+
+def _deal_of(row: Any, utc: ToUtc) -> Deal:
+    return Deal(
+        ticket=Ticket(int(row.ticket)),
+        order=int(row.order),
+        position_id=int(row.position_id),
+        symbol=row.symbol,
+        side=_side(row.type),
+        entry=ENTRY_NAMES[row.entry],
+        lots=row.volume,
+        price=row.price,
+        profit=row.profit,
+        commission=row.commission,
+        swap=row.swap,
+        fee=row.fee,
+        reason=int(row.reason),
+        magic=Magic(int(row.magic)),
+        comment=row.comment,
+        time=utc(row.time),
+        epoch=int(row.time),
+    )
+
+
+def account_of(info: Any) -> AccountState:
+    """account_info's answer."""
+    return AccountState(
+        login=int(info.login),
+        server=info.server,
+        trade_mode=int(info.trade_mode),
+        margin_mode=int(info.margin_mode),
+        leverage=int(info.leverage),
+        currency=info.currency,
+        balance=info.balance,
+        credit=info.credit,
+        equity=info.equity,
+        margin=info.margin,
+        margin_free=info.margin_free,
+        profit=info.profit,
+        trade_allowed=bool(info.trade_allowed and info.trade_expert),
+    )
+
+
+def spec_of(info: Any) -> SymbolSpec:
+    """symbol_info's answer. Raises ValueError for figures that make no sense."""
+    return SymbolSpec(
+        name=info.name,
+        digits=info.digits,
+        point=info.point,
+        tick_size=info.trade_tick_size,
+        contract_size=info.trade_contract_size,
+        lot_min=info.volume_min,
+        lot_step=info.volume_step,
+        lot_max=info.volume_max,
+        stops_level=info.trade_stops_level,
+        filling_mode=info.filling_mode,
+        execution=info.trade_exemode,
+        profit_currency=info.currency_profit,
+    )
+
+
+def _side(kind: int) -> Side:
+    return Side.BUY if kind == 0 else Side.SELL

@@ -1,0 +1,112 @@
+"""What the terminal shows of one order, and what that proves (pure)."""
+
+import re
+from collections.abc import Set
+from dataclasses import dataclass
+
+from Live.model import Deal, Intent, Kind, Side, Status, order_key
+from Live.mt5_connector.shown import Shown, ShownOrder
+
+EPSILON = 1e-9  # lots
+SHORTEST_KEY = 8  # characters of a key that a server has cut and that still tell an order (FAULTS.md §2.3)
+BY_A_PROGRAM = 3  # ORDER_REASON_EXPERT
+_ENDED_UNFILLED = {2: Status.CANCELLED, 5: Status.FAILED, 6: Status.EXPIRED}  # ORDER_STATE_CANCELED, _REJECTED, _EXPIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The part of what is shown that belongs to one order."""
+
+    tickets: frozenset[int]  # MetaTrader's orders
+    orders: tuple[ShownOrder, ...] = ()
+    deals: tuple[Deal, ...] = ()
+
+    @property
+    def lots(self) -> float:
+        """Filled, by the deals."""
+        return round(sum(deal.lots for deal in self.deals), 8)
+
+    @property
+    def price(self) -> float:
+        """Average of the deals, weighted by volume; one deal keeps its price to the last bit."""
+        if len(self.deals) == 1:
+            return self.deals[0].price
+        return sum(deal.price * deal.lots for deal in self.deals) / self.lots
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """Where the order stands, and a sentence where its status alone does not say it."""
+
+    status: Status
+    sentence: str | None = None
+
+
+def by_key(shown: Shown, intent: Intent) -> Evidence:
+    """What carries the order's key in its comment, in whichever of the four lists.
+
+    A stop's closing deal may carry the comment of the order that opened the position: it is on the other side.
+    """
+    key = order_key(intent.order_id)
+    tickets = {order.ticket for order in shown.orders if _fits(order, intent) and carries(order.comment, key)}
+    tickets |= {deal.order for deal in shown.deals if _fits(deal, intent) and carries(deal.comment, key)}
+    if intent.kind is Kind.ENTRY:
+        tickets |= {held.identifier for held in shown.positions if _on(held.symbol, held.side, intent) and carries(held.comment, key)}
+    return by_tickets(shown, tickets)
+
+
+def by_tickets(shown: Shown, tickets: Set[int]) -> Evidence:
+    """What is shown of the orders with these tickets."""
+    orders = tuple(order for order in shown.orders if order.ticket in tickets)
+    deals = tuple(deal for deal in shown.deals if deal.order in tickets)
+    opened = {held.identifier for held in shown.positions} & tickets
+    return Evidence(frozenset(opened | {order.ticket for order in orders} | {deal.order for deal in deals}), orders, deals)
+
+
+def lookalikes(shown: Shown, intent: Intent, lots: float, after: int) -> frozenset[int]:
+    """Orders that have lost their comment and could be this one: ours, sent by a program after ticket `after`, same side, not larger."""
+    return frozenset(
+        order.ticket
+        for order in shown.orders
+        if _fits(order, intent)
+        and order.magic == intent.bar.slot.magic
+        and order.reason == BY_A_PROGRAM
+        and order.ticket > after
+        and order.lots <= lots + EPSILON
+        and order.position_id in ((intent.position,) if intent.position else (0, order.ticket))
+        and not re.match("q[A-Z2-7]{12}", order.comment)
+    )
+
+
+def carries(comment: str, key: str) -> bool:
+    """Whether a comment holds a key. Servers change case, put words around it, and cut.
+
+    >>> carries("#1 QABCDEFGHIJKL", "qABCDEFGHIJKL"), carries("qABCDEFG", "qABCDEFGHIJKL"), carries("qABC", "qABCDEFGHIJKL")
+    (True, True, False)
+    """
+    text, key = comment.upper(), key.upper()
+    return key in text or (len(text) >= SHORTEST_KEY and key.startswith(text))
+
+
+def conclusion(evidence: Evidence, asked: float | None) -> Conclusion | None:
+    """Where an order of `asked` lots stands by what is shown; None when nothing of it is. Fills come from deals only."""
+    if not evidence.tickets:
+        return None
+    lots, active = evidence.lots, any(order.active for order in evidence.orders)
+    if lots and (not active if asked is None else lots >= asked - EPSILON):
+        return Conclusion(Status.FILLED)
+    filled = sum(order.lots - order.lots_left for order in evidence.orders)
+    if active or not evidence.orders or lots < filled - EPSILON:
+        return Conclusion(Status.PARTIALLY_FILLED if lots else Status.PLACED)  # more is to come
+    if lots:
+        return Conclusion(Status.FILLED, f"filled {lots:g} of {asked:g} lots; the rest is not chased")
+    ended = next((status for order in evidence.orders if (status := _ENDED_UNFILLED.get(order.state))), None)
+    return Conclusion(ended, f"the server ended it as {ended.value} without a fill") if ended else Conclusion(Status.PLACED)
+
+
+def _fits(shown: ShownOrder | Deal, intent: Intent) -> bool:
+    return _on(shown.symbol, shown.side, intent)
+
+
+def _on(symbol: str, side: Side, intent: Intent) -> bool:
+    return (symbol, side) == (intent.symbol, intent.side)

@@ -1,0 +1,329 @@
+"""From an intent to an answer: checks, the send, and what may be tried again."""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from Backtest.bars import TIMEFRAMES
+from Live.audit_logger import AuditLogger, to_json
+from Live.config import LiveConfig
+from Live.errors import KillSwitch, Unreachable, WrongAccount
+from Live.kill_switch import KillSwitchFile
+from Live.locks import hold_record
+from Live.model import BarId, ClientOrderId, Intent, Kind, Magic, Order, Quote, Side, Slot, Status, order_key
+from Live.mt5_connector import MT5Connector
+from Live.mt5_connector.connector import REAL_ACCOUNT, Answer
+from Live.order_executor.settlement import Settlement
+from Live.order_requests import ORDER_TYPE, TRADE_ACTION_DEAL, TRADE_ACTION_SLTP, at_quote, faults, fillings, ticket_of
+from Live.outcomes import DONE, NO_CHANGES, POSITION_CLOSED, Outcome, Retry, Verdict, refused_by_python, verdict_of
+
+log = logging.getLogger("LiveTrader")
+
+RETRY_SECONDS = 30.0  # an order that was not filled within this, or a fifth of its bar, is not the order that was decided
+RETRY_BARS = 0.2
+INVALID = 10013
+ALREADY_GONE = frozenset({POSITION_CLOSED, INVALID})
+EXECUTED = (Status.FILLED, Status.PARTIALLY_FILLED, Status.PLACED, Status.LATE_FILLED)
+CERTAINLY_NOT = (Outcome.REFUSED, Outcome.NOT_SENT)
+NEEDED = {TRADE_ACTION_DEAL: ("symbol", "volume", "type", "price"), TRADE_ACTION_SLTP: ("symbol", "position")}
+
+Gate = Callable[[Quote], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """One attempt and its answer; `sent` is False where order_check refused it."""
+
+    verdict: Verdict
+    answer: Answer
+    sent: bool
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        result = self.answer.result
+        return {"answer": None if result is None else _fields(result), "last_error": self.answer.error, "sent": self.sent}
+
+
+@dataclass(slots=True)
+class _Plan:
+    """An intent on its way to the server."""
+
+    intent: Intent
+    request: dict[str, Any]
+    gate: Gate
+    attempts: int  # at most
+    decided_price: float | None  # of an entry: a retry stays near it
+    give_up_at: datetime
+    fillings: list[int]
+    filling_changed: bool = False
+    refused: _Tried | None = None  # the attempt before
+
+
+class OrderExecutor:
+    """Carries intents out, once each. A `gate` answers with the sentence that forbids an attempt, or None.
+
+    Without a `record` it opens that of the settings, as its only writer, for a run of its own; `close` lets go of it.
+    """
+
+    def __init__(
+        self,
+        config: LiveConfig,
+        connector: MT5Connector,
+        *,
+        record: AuditLogger | None = None,
+        slot: Slot | None = None,
+        kill_switch: KillSwitchFile | None = None,
+    ) -> None:
+        self._config, self._connector, self._clock = config, connector, connector.clock
+        self._resources = ExitStack()
+        self._slot = slot or _own_slot(config, connector)
+        self._record = record or self._own_record()
+        self._kill_switch = kill_switch or KillSwitchFile.of(config)
+        self._settlement = Settlement(connector, self._record, self._slot)
+        self.settle, self.has_open_questions = self._settlement.settle, self._settlement.has_open_questions
+
+    def close(self) -> None:
+        """Let go of the record, if it is its own."""
+        self._resources.close()
+
+    # the seed's interface
+
+    def execute_order(
+        self, order_request: Mapping[str, Any], client_order_id: str, allow_retry: bool = True, *, gate: Gate = lambda _: None
+    ) -> dict[str, Any]:
+        """Send a request under this id, unless that was done before; then tell what came of it.
+
+        Returns `success` (accepted by the broker), `mt5_order_id`, `message`, `status`, `retcode`, `price` and `volume`
+        (what the deals say), `attempts` and `client_order_id`. Raises ValueError for a request that is not complete,
+        KillSwitch when the stop file is there, Unreachable or WrongAccount when the terminal cannot be asked or is on
+        another account, RecordFailed when the intent cannot be recorded: nothing was sent then.
+        """
+        _check_complete(order_request)
+        order = self._record.order(client_order_id)
+        if order is None:
+            self._record.add_intent(self._intent_of(order_request, ClientOrderId(client_order_id)))
+            order = self._known(client_order_id)
+        if order.status is Status.PENDING:
+            self._carry_out(self._plan(order.intent, order_request, gate, allow_retry=allow_retry))
+        return _told(self._known(client_order_id))
+
+    def get_order_status(self, order_id: str) -> dict[str, Any]:
+        """`status` and `details` of an order, from the record; status NOT_FOUND for an id that was never used."""
+        order = self._record.order(order_id)
+        return {"status": "NOT_FOUND", "details": {}} if order is None else {"status": order.status.value, "details": _told(order)}
+
+    def get_execution_summary(self) -> dict[str, Any]:
+        """`total_orders`, `executed`, `failed` (refused by the broker) and `success_rate` (percent), from the record."""
+        counts = self._record.execution_counts(self._slot)
+        executed, failed = sum(counts.get(status.value, 0) for status in EXECUTED), counts.get(Status.FAILED.value, 0)
+        rate = 100.0 * executed / (executed + failed) if executed + failed else 0.0
+        return {"total_orders": sum(counts.values()), "executed": executed, "failed": failed, "success_rate": rate}
+
+    def refuse(self, order_id: ClientOrderId, status: Status, sentence: str) -> None:
+        """End an intent that is not sent: DENIED, EXPIRED or CANCELLED, with the reason."""
+        self._record.move(order_id, status, payload={"reason": sentence}, message=sentence)
+        level = logging.WARNING if status is Status.DENIED else logging.INFO
+        log.log(level, "order not sent", extra={"extra_data": {"client_order_id": order_id, "status": status, "reason": sentence}})
+
+    # attempts
+
+    def _plan(self, intent: Intent, request: Mapping[str, Any], gate: Gate, *, allow_retry: bool) -> _Plan:
+        marked = dict(request)
+        if marked["action"] == TRADE_ACTION_DEAL:
+            marked |= {"comment": order_key(intent.order_id), "magic": int(self._slot.magic)}
+        bar = TIMEFRAMES.get(intent.bar.timeframe)
+        patience = min(RETRY_SECONDS, RETRY_BARS * bar.seconds) if bar else RETRY_SECONDS
+        return _Plan(
+            intent=intent,
+            request=marked,
+            gate=gate,
+            attempts=max(1, self._config.max_retry_attempts) if allow_retry else 1,
+            # an exit must be possible in a market that runs away
+            decided_price=None if ticket_of(marked) else marked.get("price"),
+            give_up_at=self._clock.now() + timedelta(seconds=patience),
+            fillings=list(fillings(self._connector.spec(intent.symbol))) if "type_filling" in marked else [],
+        )
+
+    def _carry_out(self, plan: _Plan) -> None:
+        for attempt in range(1, plan.attempts + 1):
+            try:
+                tried = self._attempt(plan)
+            except (KillSwitch, Unreachable, WrongAccount):
+                # of this attempt nothing was sent, and the one before was certainly refused
+                if plan.refused is not None and self._known(plan.intent.order_id).status is Status.SUBMITTED:
+                    self._conclude(plan, plan.refused)
+                raise
+            if tried is None:
+                return
+            if attempt == plan.attempts or not self._may_try_again(plan, tried.verdict, attempt):
+                self._conclude(plan, tried)
+                return
+            plan.refused = tried
+
+    def _attempt(self, plan: _Plan) -> _Tried | None:
+        """One attempt with everything fresh; None when the order has ended without it."""
+        self._connector.check_in()
+        quote = self._connector.quote(plan.intent.symbol)
+        plan.request = at_quote(plan.request, quote, filling=plan.fillings[0] if plan.fillings else None)
+        if (sentence := self._forbidden(plan, quote)) is not None:
+            self._deny(plan, sentence)
+            return None
+        checked = self._connector.order_check(plan.request)
+        if checked.result is None and not refused_by_python(checked.error):
+            raise Unreachable(f"order_check failed: {checked.error}")
+        if checked.retcode != 0:  # whatever it says, nothing was sent
+            judged = verdict_of(checked.retcode, checked.error)
+            verdict = Verdict(Outcome.REFUSED, judged.retry, f"order_check: {judged.sentence}")
+            return _Tried(verdict, checked, sent=False)
+        evidence, newest_ticket = self._settlement.scan(plan.intent) if plan.request["action"] == TRADE_ACTION_DEAL else (None, 0)
+        if evidence is not None and evidence.tickets:
+            self._settlement.adopt(self._known(plan.intent.order_id), evidence)
+            return None
+        return self._send(plan, newest_ticket)
+
+    def _send(self, plan: _Plan, newest_ticket: int) -> _Tried:
+        """The attempt on disk, a last look at the stop file, the call."""
+        self._kill_switch.check()
+        request, order_id = plan.request, plan.intent.order_id
+        payload = {"request": request, "newest_ticket": newest_ticket} | ({"refused": plan.refused.facts} if plan.refused else {})
+        columns = {"request": to_json(request), "volume": request.get("volume"), "price": request.get("price"), "message": None}
+        self._record.move(order_id, Status.SUBMITTED, payload=payload, **columns)
+        if self._config.dry_run:
+            text = "{" + ", ".join(f"{name}: {value}" for name, value in request.items()) + "}"
+            log.info("DRY_RUN: Would send order %s", text, extra={"extra_data": {"client_order_id": order_id, "request": request}})
+        if self._kill_switch.is_on():
+            sentence = "the emergency stop file appeared just before the send; nothing was sent"
+            self.refuse(order_id, Status.CANCELLED, sentence)
+            raise KillSwitch(sentence)
+        answer = self._connector.order_send(request)
+        return _Tried(verdict_of(answer.retcode, answer.error, ticketed=answer.field("order") is not None), answer, sent=True)
+
+    def _forbidden(self, plan: _Plan, quote: Quote) -> str | None:
+        if (sentence := plan.gate(quote)) is not None:
+            return sentence
+        if plan.decided_price:
+            moved = abs(plan.request["price"] / plan.decided_price - 1) * 100
+            if moved > self._config.price_collar_pct:
+                return f"the price has moved {moved:.3g} % since the decision, PRICE_COLLAR_PCT allows {self._config.price_collar_pct:g}"
+        return "; ".join(faults(plan.request, self._connector.spec(plan.intent.symbol), quote)) or None
+
+    def _deny(self, plan: _Plan, sentence: str) -> None:
+        if plan.refused is None or not plan.refused.sent:
+            self.refuse(plan.intent.order_id, Status.DENIED, sentence)
+        else:
+            verdict = plan.refused.verdict
+            said = Verdict(verdict.outcome, verdict.retry, f"{verdict.sentence}; not tried again: {sentence}")
+            self._conclude(plan, _Tried(said, plan.refused.answer, sent=True))
+
+    def _may_try_again(self, plan: _Plan, verdict: Verdict, attempt: int) -> bool:
+        """Whether what certainly did not happen is worth another attempt; waits and changes the filling mode where that helps."""
+        if verdict.outcome not in CERTAINLY_NOT or verdict.retry is Retry.NO:
+            return False
+        if verdict.retry is Retry.NEXT_FILLING:
+            if plan.filling_changed or len(plan.fillings) < 2:
+                return False
+            plan.fillings, plan.filling_changed = plan.fillings[1:], True
+        if verdict.retry is Retry.LATER:
+            self._clock.sleep(self._config.retry_backoff_base * 2 ** (attempt - 1), self._kill_switch.is_on)
+        return self._clock.now() <= plan.give_up_at
+
+    # answers
+
+    def _conclude(self, plan: _Plan, tried: _Tried) -> None:
+        order_id, answer, verdict = plan.intent.order_id, tried.answer, tried.verdict
+        said = answer.field("comment") or answer.error[1]
+        columns: dict[str, Any] = {"retcode": answer.retcode, "retcode_message": said, "message": verdict.sentence}
+        log.info("order answered", extra={"extra_data": {"client_order_id": order_id, "verdict": verdict.sentence}})
+        if verdict.outcome is Outcome.UNKNOWN:
+            self._record.move(order_id, Status.UNKNOWN, payload=tried.facts, **columns)
+            text = f"{plan.intent.symbol} {plan.intent.kind.value}: {verdict.sentence}; it is not sent again"
+            self._record.event("ORDER_UNKNOWN", text, severity="ERROR", details={"client_order_id": order_id})
+        elif verdict.outcome is not Outcome.ACCEPTED:
+            gone = answer.retcode in ALREADY_GONE and self._position_is_gone(plan.request)
+            self._record.move(order_id, Status.CANCELLED if gone else Status.FAILED, payload=tried.facts, **columns)
+        elif plan.intent.kind is Kind.SLTP and answer.retcode in (DONE, NO_CHANGES):
+            self._record.move(order_id, Status.FILLED, payload=tried.facts, **columns)
+        else:
+            tickets = {"mt5_order_id": answer.field("order"), "mt5_deal_id": answer.field("deal")}
+            self._record.move(order_id, Status.PLACED, payload=tried.facts, **tickets, **columns)
+            self._settlement.await_fill(plan.intent, answer.field("order"), self._kill_switch.is_on)
+
+    def _position_is_gone(self, request: Mapping[str, Any]) -> bool:
+        ticket = ticket_of(request)
+        try:
+            return ticket is not None and all(held.ticket != ticket for held in self._connector.all_positions(request["symbol"]))
+        except Unreachable:
+            return False  # not proved
+
+    # the record
+
+    def _intent_of(self, request: Mapping[str, Any], order_id: ClientOrderId) -> Intent:
+        """An intent for a request that somebody made without one."""
+        kind = Kind.SLTP if request["action"] == TRADE_ACTION_SLTP else self._kind_of_deal(request)
+        side = Side.SELL if request.get("type") == ORDER_TYPE[Side.SELL] else Side.BUY
+        levels = (request.get("sl") or None, request.get("tp") or None)
+        bar = BarId(self._slot, request["symbol"], "", self._connector.server_now(), self._clock.now())
+        return Intent(order_id, bar, kind, "0", side, None, *levels, ticket_of(request))
+
+    def _kind_of_deal(self, request: Mapping[str, Any]) -> Kind:
+        ticket = ticket_of(request)
+        if ticket is None:
+            return Kind.ENTRY
+        held = next((held for held in self._connector.all_positions(request["symbol"]) if held.ticket == ticket), None)
+        return Kind.PARTIAL if held is not None and request["volume"] < held.lots else Kind.EXIT
+
+    def _known(self, order_id: str) -> Order:
+        order = self._record.order(order_id)
+        if order is None:
+            raise LookupError(f"order {order_id} was recorded and is gone")
+        return order
+
+    def _own_record(self) -> AuditLogger:
+        config, account = self._config, self._connector.account()
+        hold_record(self._resources, config.audit_db_path)
+        record = AuditLogger(config.audit_db_path, self._clock)
+        self._resources.callback(record.close)
+        who = {"slot": str(self._slot), "login": account.login, "server": account.server, "strategy_id": self._slot.strategy_id}
+        what = dict.fromkeys(("strategy_file", "strategy_class", "strategy_sha256"), "") | {"params": "{}", "versions": "{}"}
+        mode = "DRY" if config.dry_run else "REAL" if account.trade_mode == REAL_ACCOUNT else "DEMO"
+        terminal = "simulated" if self._connector.simulated else "native"
+        money = {"initial_balance": account.balance, "settings": to_json(config.public())}
+        record.start_run({**who, **what, **money, "mode": mode, "terminal": terminal})
+        return record
+
+
+def _own_slot(config: LiveConfig, connector: MT5Connector) -> Slot:
+    """Who we are on the account that the terminal is logged in to."""
+    account = connector.account()
+    return Slot(account.login, account.server, config.strategy_id or "manual", Magic(config.magic_number))
+
+
+def _check_complete(request: Mapping[str, Any]) -> None:
+    action = request.get("action")
+    if action not in NEEDED:
+        raise ValueError(f"an order request with action={action!r} cannot be carried out: want 1 (a deal) or 6 (stop loss and take profit)")
+    if missing := [name for name in NEEDED[action] if request.get(name) is None]:
+        raise ValueError(f"the order request has no {', '.join(missing)}: it has {', '.join(request)}")
+
+
+def _told(order: Order) -> dict[str, Any]:
+    return {
+        "success": order.status in EXECUTED,
+        "client_order_id": order.intent.order_id,
+        "status": order.status.value,
+        "mt5_order_id": order.ticket,
+        "message": order.message or "",
+        "retcode": order.retcode,
+        "price": order.executed_price,
+        "volume": order.executed_volume,
+        "attempts": order.attempts,
+    }
+
+
+def _fields(result: Any) -> dict[str, Any]:
+    fields = dict(result._asdict())
+    fields["request"] = dict(fields["request"]._asdict()) if "request" in fields else None
+    return fields

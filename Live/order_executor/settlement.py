@@ -1,0 +1,207 @@
+"""What became of an order, by evidence. A query that fails proves nothing; what is proved absent is never sent again."""
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from Live.audit_logger import AuditLogger
+from Live.errors import Unreachable
+from Live.model import MOVES, Intent, Kind, Order, Slot, Status
+from Live.mt5_connector import MT5Connector
+from Live.mt5_connector.connector import WINDOW
+from Live.mt5_connector.shown import Shown
+from Live.order_executor.evidence import Evidence, by_key, by_tickets, conclusion, lookalikes
+
+log = logging.getLogger("LiveTrader")
+
+SETTLE_SECONDS = 30.0  # a connected terminal must have shown an order by then (FAULTS.md §2.5)
+READS_TO_BE_SURE = 3
+SECONDS_BETWEEN_READS = 2.0
+LOOKS_FOR_THE_DEAL = 6  # deals may be visible a little after the answer (FAULTS.md F9)
+SECONDS_BETWEEN_LOOKS = 0.5
+SENT = (Status.SUBMITTED, Status.UNKNOWN, Status.PLACED, Status.PARTIALLY_FILLED)
+WAITING = (Status.PLACED, Status.PARTIALLY_FILLED)
+NOTHING = Evidence(frozenset())
+
+
+@dataclass(slots=True)
+class _Absence:
+    since: datetime
+    last_read: datetime
+    reads: int
+
+
+class Settlement:
+    """Finds out what became of the orders of one slot, and puts it down."""
+
+    def __init__(self, connector: MT5Connector, record: AuditLogger, slot: Slot) -> None:
+        self._connector, self._record, self._slot = connector, record, slot
+        # in a simulated terminal nothing is in flight once a call has returned, or its process has died
+        self._settle_time = timedelta(seconds=0.0 if connector.simulated else SETTLE_SECONDS)
+        self._reads_needed = 1 if connector.simulated else READS_TO_BE_SURE
+        self._absent: dict[str, _Absence] = {}
+
+    def scan(self, intent: Intent) -> tuple[Evidence, int]:
+        """What the terminal shows of an order that is about to be sent, and the newest order ticket on the account."""
+        shown = self._shown(intent)
+        return by_key(shown, intent), max((order.ticket for order in shown.orders), default=0)
+
+    def adopt(self, order: Order, evidence: Evidence) -> None:
+        """Take over an order that is at the broker before we have sent it: from a twin, or a record that was set back."""
+        text = "found at the broker before it was sent; nothing was sent again"
+        self._record.move(order.intent.order_id, Status.UNKNOWN, payload={"tickets": sorted(evidence.tickets)}, message=text)
+        self._record.event("ADOPTED", f"{_name(order)}: {text}", severity="WARNING", details={"tickets": sorted(evidence.tickets)})
+        self._put_down(self._known(order.intent.order_id), evidence)
+
+    def await_fill(self, intent: Intent, ticket: int | None, interrupted: Callable[[], bool]) -> None:
+        """Look for the fill of an order that was acknowledged. One that leaves no trace is unknown, whatever the answer was."""
+        evidence = NOTHING
+        for look in range(LOOKS_FOR_THE_DEAL):
+            if look:
+                self._connector.clock.sleep(SECONDS_BETWEEN_LOOKS, interrupted)
+            try:
+                evidence = self._of_ticket(intent, ticket)
+            except Unreachable as error:
+                log.warning("cannot read the deals yet", extra={"extra_data": {"reason": str(error)}})
+                continue
+            self._put_down(self._known(intent.order_id), evidence)
+            if self._known(intent.order_id).status not in WAITING:
+                return
+        if not evidence.tickets:
+            self._question(self._known(intent.order_id), "it was acknowledged, but the terminal shows nothing of it yet")
+
+    def settle(self) -> list[Order]:
+        """Look once for every order whose outcome is open. Returns those that are now proved not to have happened.
+
+        Raises Unreachable when the terminal cannot be asked: that proves nothing, and the proof of absence starts anew.
+        """
+        orders = self._record.orders_with(SENT, self._slot)
+        if not orders:
+            return []
+        try:
+            self._connector.check_in()
+            return [gone for order in orders if (gone := self._settled(order)) is not None]
+        except Unreachable:
+            self._absent.clear()
+            raise
+
+    def has_open_questions(self) -> bool:
+        """Whether the outcome of any order is still to be found out."""
+        return bool(self._record.orders_with((Status.SUBMITTED, Status.UNKNOWN, Status.PLACED), self._slot))
+
+    # one order
+
+    def _settled(self, order: Order) -> Order | None:
+        """The order, when this look has proved that it did not happen."""
+        if order.status is Status.SUBMITTED:
+            order = self._question(order, "the trader ended between the send and the answer")
+        if self._is_shown(order):
+            self._absent.pop(order.intent.order_id, None)
+            return None
+        if order.status is Status.PLACED:
+            self._question(order, "the terminal shows nothing of it any more")
+        order = self._known(order.intent.order_id)
+        return self._end_as_absent(order) if order.status is Status.UNKNOWN and self._surely_absent(order) else None
+
+    def _is_shown(self, order: Order) -> bool:
+        """Whether the terminal shows anything of the order; what that proves is put down."""
+        if order.intent.kind is Kind.SLTP:
+            return self._level_is_set(order)
+        shown = self._shown(order.intent)
+        evidence = by_key(shown, order.intent)
+        if not evidence.tickets and order.ticket:
+            evidence = by_tickets(shown, {order.ticket})
+        if not evidence.tickets:
+            evidence = self._by_fingerprint(order, shown)
+        self._put_down(order, evidence)
+        return bool(evidence.tickets)
+
+    def _by_fingerprint(self, order: Order, shown: Shown) -> Evidence:
+        """An order without a readable comment that can only be this one. Two that could be need a person."""
+        sent = self._record.request_sent(order.intent.order_id)
+        if not order.volume or "newest_ticket" not in sent:
+            return NOTHING
+        found = lookalikes(shown, order.intent, order.volume, sent["newest_ticket"])
+        found = frozenset(ticket for ticket in found if self._record.order_by_ticket(self._slot, ticket) is None)
+        if len(found) > 1 and order.status is Status.UNKNOWN:
+            text = f"{_name(order)}: orders {', '.join(map(str, sorted(found)))} could each be it: a person must look"
+            self._record.move(order.intent.order_id, Status.UNRESOLVED, payload={"tickets": sorted(found)}, message=text)
+            self._record.event("UNRESOLVED", text, severity="CRITICAL", details={"tickets": sorted(found)})
+        return by_tickets(shown, found) if len(found) == 1 else NOTHING
+
+    def _level_is_set(self, order: Order) -> bool:
+        held = next((held for held in self._connector.positions(order.intent.symbol) if held.ticket == order.intent.position), None)
+        if held is None:
+            self._record.move(order.intent.order_id, Status.CANCELLED, payload={}, message="the position is gone")
+            return True
+        wanted: Mapping[str, Any] = order.request or {}
+        if not all(math.isclose(getattr(held, name) or 0.0, wanted.get(name) or 0.0, rel_tol=1e-9) for name in ("sl", "tp")):
+            return False
+        self._record.move(order.intent.order_id, Status.FILLED, payload={}, message="the position has these levels")
+        return True
+
+    def _put_down(self, order: Order, evidence: Evidence) -> None:
+        """One step of the order's life, where the evidence proves one."""
+        proved = conclusion(evidence, order.volume)
+        if proved is None or proved.status not in MOVES[order.status] - {order.status}:
+            return
+        columns: dict[str, Any] = {"mt5_order_id": min(evidence.tickets)}
+        if evidence.deals:
+            columns |= {"mt5_order_id": evidence.deals[0].order, "mt5_deal_id": evidence.deals[-1].ticket}
+            columns |= {"executed_volume": evidence.lots, "executed_price": evidence.price}
+        found = "found at the broker" if order.status is Status.UNKNOWN else None
+        if (sentence := proved.sentence or found) is not None:
+            columns["message"] = sentence
+        payload = {"orders": sorted(evidence.tickets), "deals": [deal.ticket for deal in evidence.deals]}
+        self._record.move(order.intent.order_id, proved.status, payload=payload, **columns)
+
+    def _question(self, order: Order, why: str) -> Order:
+        self._record.move(order.intent.order_id, Status.UNKNOWN, payload={"reason": why}, message=why)
+        self._record.event("ORDER_UNKNOWN", f"{_name(order)}: {why}; it is not sent again", severity="ERROR")
+        return self._known(order.intent.order_id)
+
+    # absence
+
+    def _surely_absent(self, order: Order) -> bool:
+        """After enough agreeing reads over the settle time, all while connected, with a history that is really there."""
+        now = self._connector.clock.now()
+        fresh = _Absence(now, now - timedelta(seconds=SECONDS_BETWEEN_READS), 0)
+        seen = self._absent.setdefault(order.intent.order_id, fresh)
+        if (now - seen.last_read).total_seconds() >= SECONDS_BETWEEN_READS:
+            seen.reads, seen.last_read = seen.reads + 1, now
+        return now - seen.since >= self._settle_time and seen.reads >= self._reads_needed and self._history_is_loaded()
+
+    def _history_is_loaded(self) -> bool:
+        """The newest deal that we know must be in the terminal's history; one that is still loading proves nothing."""
+        newest = self._record.newest_deal(self._slot)
+        return newest is None or any(deal.ticket == newest.ticket for deal in self._connector.deals_of_position(newest.position_id))
+
+    def _end_as_absent(self, order: Order) -> Order:
+        text = f"{_name(order)} did not reach the broker; it is not sent again (missed by safety)"
+        self._record.move(order.intent.order_id, Status.ABSENT, payload={}, message=text)
+        self._record.event("MISSED_BY_SAFETY", text, severity="WARNING", details={"client_order_id": order.intent.order_id})
+        self._absent.pop(order.intent.order_id, None)
+        return self._known(order.intent.order_id)
+
+    # asking
+
+    def _shown(self, intent: Intent) -> Shown:
+        # no order is older than the bar that it was decided on
+        return self._connector.shown_since(intent.bar.epoch - WINDOW)
+
+    def _of_ticket(self, intent: Intent, ticket: int | None) -> Evidence:
+        shown = self._shown(intent)
+        return by_tickets(shown, {ticket}) if ticket else by_key(shown, intent)
+
+    def _known(self, order_id: str) -> Order:
+        order = self._record.order(order_id)
+        if order is None:
+            raise LookupError(f"order {order_id} was recorded and is gone")
+        return order
+
+
+def _name(order: Order) -> str:
+    return f"{order.intent.symbol} {order.intent.kind.value}"
