@@ -43,11 +43,11 @@ DOORS = {
     "click": ["Live.__main__"],
     "backtesting": ["Backtest", "Live.backtesting_bridge"],
     "time": ["Live.clock"],
-    "random": [],
+    "random": ["Backtest.session"],  # to leave a strategy's generator as it was
     "secrets": [],
     "uuid": [],
 }
-PRIVATE_DOOR = "Backtest.session"  # the only module that knows backtesting.py's private names
+PRIVATE_DOOR = "Backtest.session"  # the only package that knows backtesting.py's private names
 CLOCK = "Live.clock"
 
 # Code that decides: same in, same out. It imports other pure modules, numbers, the words for bars, and this of the standard library.
@@ -143,7 +143,7 @@ def test_outside_things_have_one_door_each(outside: str) -> None:
 def test_only_the_session_knows_private_names_of_backtesting(name: str) -> None:
     found = imports_of(MODULES[name].read_text(encoding="utf-8"))
     private = {item for item in found if item.startswith("backtesting.") and any(part.startswith("_") for part in item.split("."))}
-    assert not private or name == PRIVATE_DOOR
+    assert not private or inside(name, [PRIVATE_DOOR])
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,0 +1,124 @@
+"""Makes backtesting.py's broker show a real account: its trades, closed trades, stops and cash, the same objects from bar to bar."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from backtesting.backtesting import Order, Trade, _Broker
+
+from Backtest.decisions import Account, ClosedTrade, OpenTrade
+
+
+class AccountView:
+    """What one strategy sees of its account, through the broker that it talks to."""
+
+    def __init__(self, broker: _Broker) -> None:
+        self._broker = broker
+        self._trades: dict[int, Trade] = {}  # by ticket
+        self._simulated: tuple[list[Trade], list[Trade]] | None = None  # open and closed ones of the warm-up
+        self._closed_seen = 0
+
+    def ticket_of(self, trade: Trade) -> int | None:
+        """The ticket of an open trade; None for one that is not open any more."""
+        return next((ticket for ticket, known in self._trades.items() if known is trade), None)
+
+    def number_simulated(self) -> None:
+        """During the warm-up there are no tickets: backtesting.py's trades are numbered as they stand."""
+        self._trades = dict(enumerate(self._broker.trades))
+
+    def show(self, account: Account, index: pd.DatetimeIndex) -> None:
+        """Put the account in place of what the broker held; `index` are the times of the strategy's bars."""
+        broker = self._broker
+        if self._simulated is None:
+            self._simulated = (list(broker.trades), list(broker.closed_trades))
+            self._trades = _adopted(broker.trades, account.open, index)
+            broker.closed_trades.clear()
+        self._close(account, index)
+        self._trades = {shown.ticket: self._opened(shown, index) for shown in account.open}
+        broker.trades[:] = self._trades.values()
+        _rebuild_book(broker)
+        broker._cash = account.cash
+        broker._trades_cache_clear()
+
+    def _close(self, account: Account, index: pd.DatetimeIndex) -> None:
+        fresh = account.closed[self._closed_seen :]
+        self._closed_seen = len(account.closed)
+        # the trade itself is what is closed last; parts of it that were closed before are copies, as in a backtest
+        final = {part.ticket: part.deal for part in fresh}
+        still_open = {trade.ticket for trade in account.open}
+        for part in fresh:
+            whole = final[part.ticket] == part.deal and part.ticket not in still_open
+            self._broker.closed_trades.append(self._closed(part, index, whole=whole))
+
+    def _opened(self, shown: OpenTrade, index: pd.DatetimeIndex) -> Trade:
+        trade = self._trades.get(shown.ticket)
+        if trade is None:
+            trade = Trade(self._broker, _whole(shown.size), shown.entry_price, _bar_of(index, shown.entry_time), shown.tag)
+        trade._replace(size=_whole(shown.size), entry_price=shown.entry_price)
+        _set_level(trade, self._broker, "sl", shown.sl)
+        _set_level(trade, self._broker, "tp", shown.tp)
+        return trade
+
+    def _closed(self, part: ClosedTrade, index: pd.DatetimeIndex, *, whole: bool) -> Trade:
+        entry_bar, exit_bar = _bar_of(index, part.entry_time), _bar_of(index, part.exit_time)
+        trade = self._trades.get(part.ticket) or self._simulated_twin(part, entry_bar, exit_bar)
+        if trade is None:
+            trade = Trade(self._broker, _whole(part.size), part.entry_price, entry_bar, part.tag)
+        elif not whole:
+            trade = trade._copy(sl_order=None, tp_order=None)
+        trade._replace(size=_whole(part.size), entry_price=part.entry_price, exit_price=part.exit_price, exit_bar=exit_bar)
+        trade._commissions = part.costs
+        return trade
+
+    def _simulated_twin(self, part: ClosedTrade, entry_bar: int, exit_bar: int) -> Trade | None:
+        """The warm-up's trade that this one is, after a restart: the strategy may have kept a reference to it."""
+        closed = self._simulated[1] if self._simulated else []
+        twin = next((each for each in closed if (each.entry_bar, each.exit_bar, each.size) == (entry_bar, exit_bar, part.size)), None)
+        if twin is not None:
+            closed.remove(twin)
+        return twin
+
+
+def _adopted(simulated: Sequence[Trade], shown: Sequence[OpenTrade], index: pd.DatetimeIndex) -> dict[int, Trade]:
+    """The warm-up's trades that the account holds too (same bar, same side, best of the same size), each once."""
+    free, found = list(simulated), {}
+    for trade in shown:
+        bar = _bar_of(index, trade.entry_time)
+        fitting = [each for each in free if each.entry_bar == bar and each.is_long == (trade.size > 0)]
+        twin = next((each for each in fitting if each.size == trade.size), next(iter(fitting), None))
+        if twin is not None:
+            free.remove(twin)
+            found[trade.ticket] = twin
+    return found
+
+
+def _whole(size: float) -> Any:
+    # backtesting's sizes are whole numbers, and its plots and statistics count on it
+    return int(size) if float(size).is_integer() else size
+
+
+def _bar_of(index: pd.DatetimeIndex, time: pd.Timestamp) -> int:
+    """The bar that contains a time; the first one for what is older than the bars."""
+    return max(0, int(index.searchsorted(time, side="right")) - 1)
+
+
+def _set_level(trade: Trade, broker: _Broker, kind: str, price: float | None) -> None:
+    order: Order | None = getattr(trade, f"_{kind}_order")
+    field = "stop_price" if kind == "sl" else "limit_price"
+    if price is None:
+        order = None
+    elif order is None:
+        order = Order(broker, -trade.size, parent_trade=trade, tag=trade.tag, **{field: price})
+    else:
+        order._replace(size=-trade.size, **{field: price})
+    trade._replace(**{f"{kind}_order": order})
+
+
+def _rebuild_book(broker: _Broker) -> None:
+    """Only the stops and targets of open trades wait in the book: market orders are filled or refused by now."""
+    wanted = [order for trade in broker.trades for order in (trade._tp_order, trade._sl_order) if order is not None]
+    waiting = [order for order in broker.orders if order in wanted]
+    for order in wanted:
+        if order not in waiting:
+            waiting.insert(0 if order.stop else len(waiting), order)
+    broker.orders[:] = waiting

@@ -1,0 +1,74 @@
+"""Closed bars in arrays that grow, and the data that a strategy is given of them."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from backtesting._util import _Array, _Data
+
+from Backtest.decisions import Bar
+
+COLUMNS = ("Open", "High", "Low", "Close", "Volume")
+_COLUMN_INDEX = pd.Index(COLUMNS)
+_ROOM = 1024
+
+
+class GrowingBars:
+    """Closed bars, oldest first."""
+
+    def __init__(self) -> None:
+        self._length = 0
+        self._stamps = np.empty(_ROOM, dtype="datetime64[us]")  # the unit that pandas gives to times it has read
+        self._values = np.empty((len(COLUMNS), _ROOM), dtype="float64")
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, bar: Bar) -> None:
+        """Add the bar that has closed."""
+        self._reserve(self._length + 1)
+        self._stamps[self._length] = np.datetime64(bar.epoch, "s")
+        self._values[:, self._length] = (bar.open, bar.high, bar.low, bar.close, bar.volume)
+        self._length += 1
+
+    def extend(self, frame: pd.DataFrame) -> None:
+        """Add all bars of a frame."""
+        end = self._length + len(frame)
+        self._reserve(end)
+        self._stamps[self._length : end] = frame.index.to_numpy()
+        self._values[:, self._length : end] = frame[list(COLUMNS)].to_numpy(dtype="float64").T
+        self._length = end
+
+    def data(self) -> "Prices":
+        """All bars as a strategy's data; no prices are shared with what was given out before."""
+        return Prices(pd.DatetimeIndex(self._stamps[: self._length]), self._values[:, : self._length].copy())
+
+    def _reserve(self, wanted: int) -> None:
+        if wanted > len(self._stamps):
+            room = max(wanted, 2 * len(self._stamps)) - len(self._stamps)
+            self._stamps = np.concatenate([self._stamps, np.empty(room, dtype=self._stamps.dtype)])
+            self._values = np.concatenate([self._values, np.empty((len(COLUMNS), room))], axis=1)
+
+
+class Prices(_Data):
+    """backtesting.py's data object, made without copying each column through pandas: there is one for every bar."""
+
+    def __init__(self, index: pd.DatetimeIndex, values: npt.NDArray[np.float64]) -> None:
+        self._values = values
+        frame = pd.DataFrame(values.T, index=index, columns=_COLUMN_INDEX, copy=False)
+        arrays: dict[str, Any] = {name: _Array(row, name=name, index=index) for name, row in zip(COLUMNS, values, strict=True)}
+        self._Data__df, self._Data__len, self._Data__pip = frame, len(index), None
+        self._Data__cache: dict[str, Any] = {}
+        self._Data__arrays = arrays | {"__index": index}
+
+    def follow_frame(self) -> None:
+        """Take over what init() has added to `data.df`, or changed in it."""
+        # a frame that is still one block shares its memory with our arrays: writing into it has reached them
+        if not np.may_share_memory(self._Data__df.to_numpy(), self._values):
+            self._update()  # type: ignore[no-untyped-call]
+            self._Data__cache.clear()  # init() may have looked at a column before it changed it
+
+    def become(self, other: "Prices") -> None:
+        """Show the bars of another one: strategies keep references to their data object."""
+        vars(self).update(vars(other))

@@ -1,0 +1,229 @@
+"""The session: one living strategy, its decisions bar by bar."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from backtesting import Strategy
+from backtesting._util import _Data, _Indicator, _strategy_indicators
+from backtesting.backtesting import Order, Position, Trade, _Broker, _OutOfMoneyError
+
+from Backtest.decisions import Account, Bar, Close, Decision, Enter, Protect
+from Backtest.errors import BadInput
+from Backtest.session.account_view import AccountView
+from Backtest.session.columns import GrowingBars
+from Backtest.session.grafting import Graft, leaving_no_trace
+
+BROKER_SETTINGS = ("cash", "spread", "commission", "margin", "trade_on_close", "hedging", "exclusive_orders")
+
+# Mistakes in the strategy's text show at once, whatever the length of the data; other errors of init() on the first few
+# bars are indicators that need more of them ("window longer than the data").
+_NEVER_FOR_WANT_OF_BARS = (NameError, AttributeError, TypeError, ImportError, SyntaxError, NotImplementedError)
+BARS_TO_WARM_UP = 1000
+
+_FOREIGN = (Strategy, _Broker, _Data, Order, Trade, Position, type, ModuleType)
+_OWN_ATTRIBUTES = frozenset({"_indicators", "_broker", "_data", "_params"})
+_FAILURES = (Exception, SystemExit)  # of the strategy's code: told to the caller, never swallowed
+
+Levels = tuple[float | None, float | None]
+
+
+class StrategyFailed(Exception):
+    """The strategy's own code raised (the cause is its exception), or it wants what cannot be traded."""
+
+
+class StrategySession:
+    """One living strategy on one symbol and timeframe.
+
+    `backtest` are `backtesting.Backtest`'s arguments, all of them; `params` the strategy's. Raises BadInput when
+    the settings ask for something that cannot be carried to an account.
+    """
+
+    def __init__(self, strategy: type[Strategy], backtest: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+        refuse_what_cannot_be_carried(backtest)
+        self._class, self._params = strategy, dict(params)
+        self.settings = {name: backtest[name] for name in BROKER_SETTINGS}
+        self._bars = GrowingBars()
+        self._living: Strategy | None = None
+        self._base: Strategy  # what init() made last, untouched by next()
+        self._view: AccountView
+        self._indicators: dict[str, _Indicator] = {}  # the living one's, in full length
+        self._start: int | None = None
+        self.warming_up = ""  # why there are no decisions yet; "" once there can be
+
+    def __len__(self) -> int:
+        return len(self._bars)
+
+    @property
+    def living(self) -> Strategy:
+        """The strategy instance. Raises RuntimeError before its first evaluation."""
+        if self._living is None:
+            raise RuntimeError("the strategy has not been evaluated yet")
+        return self._living
+
+    def warm_up(self, bars: pd.DataFrame) -> list[tuple[pd.Timestamp, tuple[Decision, ...]]]:
+        """Run the strategy over closed `bars` against backtesting.py's own broker, as `Backtest.run` would.
+
+        Returns each bar's time with what was decided there; nothing of it is acted upon. Raises StrategyFailed.
+        """
+        if len(self._bars):
+            raise RuntimeError("a session is warmed up once, before its first bar")
+        self._bars.extend(bars)
+        start = self._started_at() if len(bars) and self._evaluate() else None
+        if start is None:
+            return []
+        history = []
+        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+            warnings.simplefilter("ignore", UserWarning)  # the backtest has told; here they would be told twice
+            for i in range(start, len(bars)):
+                self._reveal(i + 1)
+                try:
+                    self.living._broker.next()
+                except _OutOfMoneyError:
+                    break
+                self._view.number_simulated()
+                history.append((bars.index[i], self._next()))
+        self._reveal(len(bars))
+        return history
+
+    def on_bar(self, bar: Bar, account: Account) -> tuple[Decision, ...]:
+        """What the strategy decides on this closed bar, being shown this account.
+
+        The decisions come in the order in which they are to be sent. Raises StrategyFailed.
+        """
+        self._bars.append(bar)
+        if not self._evaluate():
+            return ()
+        self._view.show(account, self.living._data.index)
+        if self._started_at() is None:
+            return ()
+        with np.errstate(invalid="ignore"):
+            return self._next()
+
+    # what init() prepares
+
+    def _evaluate(self) -> bool:
+        """Give the living strategy all bars and what init() makes of them; False while init() needs more bars."""
+        try:
+            with leaving_no_trace(self._class, Strategy):
+                scratch = self._initialised()
+            living = self._initialised() if self._living is None else self._living
+        except _FAILURES as error:
+            if self._living is not None or len(self._bars) >= BARS_TO_WARM_UP or _is_a_mistake(error):
+                raise StrategyFailed(f"{self._class.__name__}.init() failed: {error!r}") from error
+            self.warming_up = f"init() needs more than {len(self._bars)} bars: {error}"
+            return False
+        (self._adopt if self._living is None else self._graft)(living, scratch)
+        return True
+
+    def _initialised(self) -> Strategy:
+        data = self._bars.data()
+        strategy: Strategy = self._class(_Broker(data=data, index=data.index, **self.settings), data, self._params)
+        strategy.init()
+        data.follow_frame()
+        return strategy
+
+    def _adopt(self, living: Strategy, scratch: Strategy) -> None:
+        if living._broker.orders:
+            raise StrategyFailed(f"{self._class.__name__}.init() places orders: no account can fill what is decided before the first bar")
+        self._living, self._base = living, scratch
+        self._view = AccountView(living._broker)
+        self._indicators = dict(_strategy_indicators(living))
+
+    def _graft(self, living: Strategy, scratch: Strategy) -> None:
+        twins = {id(scratch): living, id(scratch._broker): living._broker, id(scratch._data): living._data}
+        own = {base.__module__ for base in self._class.__mro__ if issubclass(base, Strategy)} - {Strategy.__module__}
+        graft = Graft(_FOREIGN, twins, own)
+        # Backtest.run puts each indicator back before every next(), whatever next() has put in its place
+        vars(living).update(self._indicators)
+        graft.merge_mappings(vars(living), _without_own(self._base), _without_own(scratch))
+        self._base = scratch
+        self._indicators = {name: vars(living)[name] for name, _ in _strategy_indicators(scratch)}
+        living._indicators = scratch._indicators
+        living._data.become(scratch._data)
+
+    def _reveal(self, length: int) -> None:
+        living = self.living
+        living._data._set_length(length)
+        for name, value in self._indicators.items():
+            setattr(living, name, value[..., :length])
+
+    def _started_at(self) -> int | None:
+        """The first bar on which `next()` is called, as `Backtest.run` counts it; None while it has not come."""
+        if self._start is None:
+            warm = _warm_from(self.living)
+            if warm is None or len(self._bars) < warm + 2:
+                self.warming_up = f"indicators have no value yet after {len(self._bars)} bars"
+                return None
+            self._start = warm + 1  # two bars at least, as in Backtest.run
+            self.warming_up = ""
+        return self._start
+
+    # what next() decides
+
+    def _next(self) -> tuple[Decision, ...]:
+        broker = self.living._broker
+        book, levels = list(broker.orders), [(trade, (trade.sl, trade.tp)) for trade in broker.trades]
+        try:
+            self.living.next()
+        except _FAILURES as error:
+            raise StrategyFailed(f"{self._class.__name__}.next() failed: {error!r}") from error
+        added = [order for order in broker.orders if order not in book and not order.is_contingent]
+        for order in added:
+            if order.limit or order.stop:
+                raise StrategyFailed(f"{self._class.__name__} places {order}: limit and stop orders cannot be traded by this version")
+        return tuple(self._decisions(added, levels))
+
+    def _decisions(self, added: Sequence[Order], levels: Sequence[tuple[Trade, Levels]]) -> Iterator[Decision]:
+        """What next() has changed: closes in the order of the book, then protection, then entries."""
+        legs, ticket_of = count(), self._view.ticket_of
+        closing: set[int | None] = set()
+        for order in added:
+            trade = order.parent_trade
+            ticket = trade and ticket_of(trade)
+            if ticket is not None:  # closing a trade that is closed already does nothing, as in a backtest
+                full = abs(order.size) >= abs(trade.size)
+                closing |= {ticket} if full else set()
+                yield Close(next(legs), ticket, abs(order.size), full, trade.tag)
+        for trade, before in levels:
+            ticket, now = ticket_of(trade), (trade.sl, trade.tp)
+            if ticket is not None and ticket not in closing and now != before:
+                yield Protect(next(legs), ticket, *now)
+        for order in added:
+            if order.parent_trade is None:
+                yield Enter(next(legs), order.size, order.sl, order.tp, order.limit, order.stop, order.tag)
+
+
+def refuse_what_cannot_be_carried(backtest: Mapping[str, Any]) -> None:
+    """Raise BadInput for settings of a backtest that no account can follow (yet)."""
+    if backtest["trade_on_close"]:
+        raise BadInput(
+            "BACKTEST trade_on_close=True cannot be traded: when a close is known it is over, and an order fills at the next quote; "
+            "set it to False"
+        )
+
+
+def _without_own(strategy: Strategy) -> dict[str, Any]:
+    return {name: value for name, value in vars(strategy).items() if name not in _OWN_ATTRIBUTES}
+
+
+def _is_a_mistake(error: BaseException) -> bool:
+    """Whether more bars would not help. Libraries that answer None where they have too few bars make a TypeError of it."""
+    cause = error.__cause__ or error  # Strategy.I wraps what an indicator raises in a RuntimeError
+    return isinstance(cause, (*_NEVER_FOR_WANT_OF_BARS, SystemExit)) and "NoneType" not in str(cause)
+
+
+def _warm_from(strategy: Strategy) -> int | None:
+    """The bar from which on all indicators have values (backtesting's `_indicator_warmup_nbars`); None: not yet."""
+    warm = 0
+    for _, indicator in _strategy_indicators(strategy):
+        if not indicator._opts["scatter"]:
+            missing = np.atleast_2d(np.isnan(indicator.astype(float)))
+            if missing.all(axis=-1).any():
+                return None
+            warm = max(warm, int(missing.argmin(axis=-1).max()))
+    return warm
