@@ -47,8 +47,8 @@ class KillSwitchFile:
     def _found_in(self, folder: Path) -> Path | None:
         try:
             with os.scandir(folder) as entries:
-                names = (entry.name for entry in entries)
-                found = next((name for name in names if name.casefold().startswith(self._name.casefold())), None)
+                beginning = self._name.casefold()
+                found = next((entry.name for entry in entries if entry.name.casefold().startswith(beginning)), None)
         except OSError:
             return folder
         return None if found is None else folder / found

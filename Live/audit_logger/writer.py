@@ -31,7 +31,7 @@ class AuditLogger:
         self._clock = clock
         self._run_id: int | None = None
         self._db = open_record(path, busy_seconds=busy_seconds)
-        self._durable = False  # the transaction that is open
+        self._durable: bool | None = None  # the transaction that is open, or was the last
 
     def close(self) -> None:
         """Let go of the file."""
@@ -48,10 +48,11 @@ class AuditLogger:
                 raise RuntimeError("what must survive a power cut cannot be a part of what need not")
             yield
             return
-        self._durable = durable
         try:
-            # NORMAL survives the death of this process, FULL that of the machine (FAULTS.md: "Durability was probed")
-            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            if durable is not self._durable:
+                # NORMAL survives the death of this process, FULL that of the machine (FAULTS.md: "Durability was probed")
+                self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
             self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
