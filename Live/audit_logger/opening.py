@@ -72,7 +72,7 @@ def _check_owner(db: sqlite3.Connection) -> None:
 
 
 def _check_whole(db: sqlite3.Connection) -> None:
-    damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    damage = db.execute("PRAGMA quick_check(1)").fetchone()[0].splitlines()[-1]  # the first line only says which database
     if damage != "ok":
         raise _Unusable(_SENTENCES["SQLITE_CORRUPT"].format(error=damage))
     if (seq := first_broken_link(db)) is not None:

@@ -1,0 +1,485 @@
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from Live.audit_logger import AuditLogger, to_json
+from Live.audit_logger.writer import SCHEMA_VERSION
+from Live.config import load_config
+from Live.errors import Misconfigured, RecordFailed
+from Live.model import MOVES, AccountState, BarId, Deal, Intent, Kind, Magic, Position, Side, Slot, Status, Ticket, client_order_id
+
+SLOT = Slot(12345678, "Demo/Server@x", "sma_cross", Magic(123456))
+NOW = datetime(2018, 2, 5, 10, tzinfo=UTC)
+BAR = BarId(SLOT, "EURUSD", "H1", 1_517_824_800, NOW)
+RUN: dict[str, Any] = {
+    "slot": str(SLOT),
+    "mode": "DRY",
+    "terminal": "simulated",
+    "login": SLOT.login,
+    "server": SLOT.server,
+    "strategy_id": SLOT.strategy_id,
+    "strategy_file": "sma_cross.py",
+    "strategy_class": "SmaCross",
+    "strategy_sha256": "0" * 64,
+    "params": "{}",
+    "settings": "{}",
+    "versions": "{}",
+    "initial_balance": 10_000.0,
+}
+PRICES = {"open": 1.24, "high": 1.25, "low": 1.23, "close": 1.245, "tick_volume": 100, "spread": 0, "acted": 1}
+DEAL = Deal(
+    ticket=Ticket(70_000_002),
+    order=50_000_001,
+    position_id=50_000_001,
+    symbol="EURUSD",
+    side=Side.BUY,
+    entry="IN",
+    lots=0.1,
+    price=1.245,
+    profit=0.0,
+    commission=-0.25,
+    swap=0.0,
+    fee=0.0,
+    reason=3,
+    magic=SLOT.magic,
+    comment="qABCDEFGHIJKL",
+    time=NOW,
+    epoch=BAR.epoch,
+)
+
+
+@dataclass
+class StoppedClock:
+    utc: datetime = NOW
+
+    def now(self) -> datetime:
+        return self.utc
+
+    def sleep(self, seconds: float, interrupted: Callable[[], bool] = lambda: False) -> None:
+        raise AssertionError("the record does not wait")
+
+
+def opened(path: Path) -> AuditLogger:
+    return AuditLogger(path, StoppedClock(), busy_seconds=0)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "audit.db"
+
+
+@pytest.fixture
+def record(path: Path) -> Iterator[AuditLogger]:
+    record = opened(path)
+    record.start_run(RUN)
+    yield record
+    record.close()
+
+
+def intent(leg: str = "0", kind: Kind = Kind.ENTRY, **more: Any) -> Intent:
+    return Intent(client_order_id(BAR, kind, leg), BAR, kind, leg, Side.BUY, **more)
+
+
+def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    db = sqlite3.connect(path)
+    try:
+        return db.execute(sql).fetchall()
+    finally:
+        db.close()
+
+
+def changed_by_hand(path: Path, script: str) -> None:
+    db = sqlite3.connect(path)
+    db.executescript(script)
+    db.close()
+
+
+def filled(record: AuditLogger, order: Intent) -> None:
+    for status in (Status.SUBMITTED, Status.PLACED, Status.FILLED):
+        record.move(order.order_id, status, payload={"step": status.value})
+
+
+# evidence
+
+
+def one_of_everything(record: AuditLogger) -> None:
+    record.add_bar(BAR, PRICES)
+    common = {"strategy_id": "sma_cross", "symbol": "EURUSD", "timeframe": "H1", "bar_time": NOW.isoformat()}
+    record.add_signal({**common, "signal": "HOLD", "confidence": 0.0, "price": 1.245})
+    record.add_intent(intent())
+    record.add_fill(DEAL, SLOT, None)
+    record.event("STARTUP", "begins")
+    record.add_trade(trade(), tag="x")
+
+
+def trade() -> dict[str, Any]:
+    times = {name: NOW.isoformat() for name in ("timestamp", "entry_time", "exit_time")}
+    money = dict.fromkeys(("profit", "commission", "swap", "net_profit", "duration_seconds"), 0.0)
+    what = {"slot": str(SLOT), "strategy_id": "sma_cross", "symbol": "EURUSD", "side": "BUY", "exit_reason": "strategy"}
+    prices = {"entry_price": 1.24, "exit_price": 1.25, "volume": 0.1, "size": 10_000.0}
+    return {**times, **money, **what, **prices, "position_ticket": 50_000_001, "exit_deal": 70_000_003}
+
+
+@pytest.mark.parametrize("table", ["bars", "signals", "order_events", "fills", "trades", "events"])
+@pytest.mark.parametrize("change", ["UPDATE {} SET run_id = 1", "DELETE FROM {}", "INSERT OR REPLACE INTO {0} SELECT * FROM {0}"])
+def test_evidence_is_added_and_never_changed_or_deleted(table: str, change: str, record: AuditLogger, path: Path) -> None:
+    one_of_everything(record)
+    record.close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA recursive_triggers = ON")
+    with pytest.raises(sqlite3.IntegrityError, match=r"append-only|UNIQUE constraint"):
+        db.execute(change.format(table))
+    db.close()
+
+
+def test_an_order_is_never_deleted(record: AuditLogger, path: Path) -> None:
+    record.add_intent(intent())
+    with pytest.raises(sqlite3.IntegrityError, match="orders are never deleted"):
+        changed_by_hand(path, "DELETE FROM orders")
+
+
+def test_a_bar_is_decided_once_ever(record: AuditLogger, path: Path) -> None:
+    record.add_bar(BAR, PRICES)
+    with pytest.raises(RecordFailed, match="UNIQUE constraint failed: bars"):
+        record.add_bar(BAR, PRICES)
+    record.close()
+    again = opened(path)
+    again.start_run(RUN)
+    with pytest.raises(RecordFailed, match="UNIQUE constraint failed: bars"):
+        again.add_bar(BAR, PRICES)
+    assert again.last_bar(SLOT, "EURUSD", "H1") == BAR.epoch
+    assert again.last_bar(SLOT, "EURUSD", "M15") is None
+    again.close()
+
+
+def test_an_intent_is_put_down_once_and_with_its_first_move(record: AuditLogger, path: Path) -> None:
+    record.add_intent(intent())
+    with pytest.raises(RecordFailed, match="UNIQUE constraint failed: orders"):
+        record.add_intent(intent())
+    assert rows(path, "SELECT from_status, to_status, attempt FROM order_events") == [(None, "PENDING", 0)]
+
+
+def test_each_attempt_is_sent_once(record: AuditLogger, path: Path) -> None:
+    record.add_intent(intent())
+    record.move(intent().order_id, Status.SUBMITTED, payload={})
+    record.move(intent().order_id, Status.SUBMITTED, payload={})
+    sends = "SELECT attempt FROM order_events WHERE to_status = 'SUBMITTED' ORDER BY seq"
+    assert rows(path, sends) == [(1,), (2,)]
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE constraint failed: order_events"):
+        changed_by_hand(
+            path,
+            "INSERT INTO order_events (timestamp, run_id, client_order_id, attempt, to_status, payload, prev_hash, hash) "
+            "SELECT timestamp, run_id, client_order_id, attempt, to_status, payload, hash, 'x' FROM order_events WHERE attempt = 2",
+        )
+
+
+def test_a_deal_and_a_trade_count_once(record: AuditLogger, path: Path) -> None:
+    for _ in range(2):
+        record.add_fill(DEAL, SLOT, None)
+        record.add_trade(trade(), tag=None)
+    record.add_fill(DEAL, replace(SLOT, login=1), None)  # a deal's ticket is unique on one account only
+    assert rows(path, "SELECT count(*) FROM fills") == [(2,)]
+    assert rows(path, "SELECT count(*) FROM trades") == [(1,)]
+
+
+# moves
+
+
+@pytest.mark.parametrize("old", list(Status))
+@pytest.mark.parametrize("new", list(Status))
+def test_an_order_moves_as_the_table_says_and_no_other_way(old: Status, new: Status, record: AuditLogger, path: Path) -> None:
+    record.add_intent(intent())
+    changed_by_hand(path, f"UPDATE orders SET status = '{old.value}'")
+    if new in MOVES[old]:
+        record.move(intent().order_id, new, payload={})
+    else:
+        with pytest.raises(ValueError, match=f"cannot go from {old.value} to {new.value}"):
+            record.move(intent().order_id, new, payload={})
+    known = record.order(intent().order_id)
+    assert known is not None
+    assert known.status is (new if new in MOVES[old] else old)
+
+
+def test_an_order_that_is_not_there_cannot_move(record: AuditLogger) -> None:
+    with pytest.raises(ValueError, match="there is no order X"):
+        record.move("X", Status.FILLED, payload={})  # type: ignore[arg-type]
+
+
+def test_orders_come_back_as_they_were(record: AuditLogger) -> None:
+    order = intent("2.1", Kind.EXIT, size=1000.0, sl=1.2, tp=1.3, position=Ticket(50_000_001), tag={"why": ["cross", 1]})
+    record.add_intent(order)
+    record.move(order.order_id, Status.SUBMITTED, payload={"newest_ticket": 7}, request=to_json({"price": 1.245}), volume=0.01)
+    known = record.order(order.order_id)
+    assert known is not None
+    assert (known.intent, known.status, known.attempts, known.volume) == (order, Status.SUBMITTED, 1, 0.01)
+    assert known.request == {"price": 1.245}
+    assert known.updated_at == NOW
+    assert record.request_sent(order.order_id) == {"newest_ticket": 7}
+    assert record.request_sent("X") == {}
+    assert record.orders_with([Status.SUBMITTED], SLOT) == [known]
+    assert record.orders_with([Status.SUBMITTED], replace(SLOT, login=1)) == []
+
+
+def test_deals_come_back_as_they_were_and_the_newest_is_last(record: AuditLogger) -> None:
+    assert record.newest_deal(SLOT) is None
+    later = replace(DEAL, ticket=Ticket(70_000_001), time=NOW.replace(hour=11))
+    for deal in (later, DEAL):
+        record.add_fill(deal, SLOT, None)
+    assert record.deals(SLOT) == [DEAL, later]
+    assert record.newest_deal(SLOT) == later
+
+
+def test_what_may_have_reached_the_broker_counts_against_the_limits(record: AuditLogger) -> None:
+    ends = {"0": Status.DENIED, "1": Status.SUBMITTED, "2": Status.UNKNOWN, "3": Status.CANCELLED}
+    for leg, end in ends.items():
+        record.add_intent(intent(leg))
+        if end is Status.UNKNOWN:
+            record.move(intent(leg).order_id, Status.SUBMITTED, payload={})
+        record.move(intent(leg).order_id, end, payload={})
+    assert record.count_entries(SLOT, NOW) == 2
+    assert record.count_sends(SLOT, NOW) == 2
+    assert record.count_sends(SLOT, NOW.replace(hour=11)) == 0
+    assert record.execution_counts(SLOT) == {"DENIED": 1, "SUBMITTED": 1, "UNKNOWN": 1, "CANCELLED": 1}
+
+
+# transactions
+
+
+def test_a_transaction_is_all_or_nothing(record: AuditLogger, path: Path) -> None:
+    record.add_intent(intent())
+
+    def broken() -> None:
+        with record.transaction(durable=True):
+            record.add_bar(BAR, PRICES)
+            filled(record, intent())
+            record.add_intent(intent("1"))
+            raise KeyError("a mistake of ours")
+
+    with pytest.raises(KeyError):
+        broken()
+    assert rows(path, "SELECT count(*) FROM bars") == [(0,)]
+    assert rows(path, "SELECT to_status FROM order_events") == [("PENDING",)]
+    filled(record, intent())
+    record.close()
+    opened(path).close()  # the hash chain has no gap where the transaction was
+
+
+def test_nothing_is_durable_inside_what_is_not(record: AuditLogger) -> None:
+    with pytest.raises(RuntimeError, match="must survive a power cut"), record.transaction(durable=False):
+        record.add_intent(intent())
+    with record.transaction(durable=True), record.transaction(durable=False):
+        record.add_intent(intent())
+
+
+def test_what_is_durable_is_synchronised_fully(record: AuditLogger) -> None:
+    for durable, mode in ((True, 2), (False, 1), (True, 2)):
+        with record.transaction(durable=durable):
+            assert record._rows("PRAGMA synchronous")[0][0] == mode  # NORMAL loses rows when the power fails
+
+
+def test_what_another_program_locks_is_not_written(record: AuditLogger, path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(RecordFailed, match=r"the record .*audit\.db cannot be written: database is locked"):
+        record.add_intent(intent())
+    other.execute("ROLLBACK")
+    other.close()
+    record.add_intent(intent())
+
+
+@pytest.mark.parametrize(
+    "value", ["a\x00b", "\ud800", "<script>alert(1)</script>", "'; DROP TABLE orders; --", "\u202e🙂", "x" * 1_000_000]
+)
+def test_any_text_can_be_put_down(value: str, record: AuditLogger, path: Path) -> None:
+    record.event("ERROR", value, severity="ERROR", details={"text": value})
+    ((message, details),) = rows(path, "SELECT message, details FROM events")
+    assert message == value.encode("utf-8", "replace").decode()
+    assert json.loads(details) == {"text": value}
+
+
+def test_a_number_that_has_no_room_is_a_failure_and_not_a_crash(record: AuditLogger) -> None:
+    with pytest.raises(RecordFailed, match="cannot be written: Python int too large"):
+        record.add_fill(replace(DEAL, ticket=Ticket(2**64)), SLOT, None)
+
+
+# the hash chain
+
+
+def test_the_chain_of_moves_can_be_recomputed_from_the_rows(record: AuditLogger, path: Path) -> None:
+    for leg in ("0", "1"):
+        record.add_intent(intent(leg))
+        filled(record, intent(leg))
+    names = ("timestamp", "run_id", "client_order_id", "attempt", "from_status", "to_status", "payload", "prev_hash")
+    head = ""
+    moves = rows(path, f"SELECT {', '.join(names)}, hash FROM order_events ORDER BY seq")
+    for *values, found in moves:
+        content = dict(zip(names, values, strict=True))
+        assert content["prev_hash"] == head
+        head = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        assert found == head
+    assert len(moves) == 8
+
+
+@pytest.mark.parametrize(
+    "change",
+    ['UPDATE order_events SET payload = \'{"step":"other"}\' WHERE seq = 3', "DELETE FROM order_events WHERE seq = 2"],
+    ids=["edited", "deleted"],
+)
+def test_a_record_whose_moves_were_changed_is_not_used(change: str, record: AuditLogger, path: Path) -> None:
+    record.add_intent(intent())
+    filled(record, intent())
+    record.close()
+    trigger = f"order_events_are_evidence_{'u' if change.startswith('UPDATE') else 'd'}"
+    ((text,),) = rows(path, f"SELECT sql FROM sqlite_schema WHERE name = '{trigger}'")
+    changed_by_hand(path, f"DROP TRIGGER {trigger}; {change}; {text}")
+    with pytest.raises(Misconfigured, match=r"row 3 of order_events is not as it was written; keep the file as evidence"):
+        opened(path)
+
+
+# files that cannot be the record
+
+
+def newer(path: Path) -> None:
+    opened(path).close()
+    changed_by_hand(path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+
+
+def without_a_trigger(path: Path) -> None:
+    opened(path).close()
+    changed_by_hand(path, "DROP TRIGGER fills_are_evidence_u")
+
+
+def corrupt(path: Path) -> None:
+    record = opened(path)
+    record.start_run(RUN)
+    for leg in range(200):
+        record.add_intent(intent(str(leg)))
+    record.close()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 8192] = b"\xff" * 8192
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (
+            newer,
+            r"it was made by a newer version of this program \(schema 2, this one knows 1\); update the program, or choose another file",
+        ),
+        (lambda path: changed_by_hand(path, "CREATE TABLE mine (x)"), "it is another program's database, or was changed by one"),
+        (lambda path: changed_by_hand(path, "CREATE TABLE mine (x); PRAGMA user_version = 1"), "it is another program's database"),
+        (without_a_trigger, "it is another program's database, or was changed by one; choose another file"),
+        (lambda path: path.write_text("no database at all" * 100), "it is no SQLite database; choose another file"),
+        (corrupt, "it is damaged .*; keep the file, and put a copy from a backup in its place"),
+        (lambda path: path.mkdir(), "it cannot be opened; choose a file in a folder that you may write to"),
+    ],
+    ids=["newer", "foreign", "foreign of the same number", "changed", "no database", "corrupt", "folder"],
+)
+def test_a_file_that_cannot_be_the_record_is_refused_in_one_sentence_and_left_alone(
+    make: Callable[[Path], object], sentence: str, path: Path
+) -> None:
+    path.parent.mkdir()
+    make(path)
+    before = path.read_bytes() if path.is_file() else b""
+    with pytest.raises(Misconfigured, match=rf"AUDIT_DB_PATH=.*audit\.db cannot be used as the record: {sentence}") as failure:
+        opened(path)
+    assert len(failure.value.mistakes) == 1
+    assert "\n" not in str(failure.value)
+    assert (path.read_bytes() if path.is_file() else b"") == before
+
+
+def test_a_locked_file_is_refused_in_one_sentence(path: Path) -> None:
+    opened(path).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(Misconfigured, match="another program has locked it; close that program, or choose another file"):
+        opened(path)
+    other.close()
+
+
+def test_a_folder_that_cannot_be_made_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Misconfigured, match=r"cannot be used as the record: .*; choose a file in a folder that you may write to"):
+        opened(tmp_path / "file" / "audit.db")
+
+
+def test_an_empty_file_becomes_a_record(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    opened(path).close()
+    assert rows(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    assert rows(path, "PRAGMA journal_mode") == [("wal",)]
+
+
+# what is true now
+
+
+def test_the_last_word_on_a_state_is_the_one_that_counts(record: AuditLogger) -> None:
+    assert record.state("day") is None
+    record.set_state(day={"date": "2018-02-05"}, other=1)
+    record.set_state(day={"date": "2018-02-06"})
+    assert (record.state("day"), record.state("other")) == ({"date": "2018-02-06"}, 1)
+
+
+def test_positions_are_what_is_held_now(record: AuditLogger, path: Path) -> None:
+    held = Position(Ticket(1), 1, "EURUSD", Side.BUY, 0.1, 1.2, NOW, BAR.epoch, None, None, 1.3, 5.0, 0.0, SLOT.magic, "")
+    record.put_positions(SLOT, [held, replace(held, ticket=Ticket(2))])
+    record.put_positions(SLOT, [replace(held, ticket=Ticket(3))])
+    assert rows(path, "SELECT ticket FROM positions") == [(3,)]
+
+
+def test_a_run_begins_and_ends_and_has_snapshots(record: AuditLogger, path: Path) -> None:
+    account = AccountState(1, "s", 0, 2, 100, "USD", 10_000.0, 0.0, 10_001.0, 5.0, 9_996.0, 1.0, True)
+    record.snapshot(account, 3)
+    record.end_run(exit_code=10, reason="stopped", summary={"bars": 7})
+    assert rows(path, "SELECT equity, free_margin, open_positions FROM account_snapshots") == [(10_001.0, 9_996.0, 3)]
+    assert rows(path, "SELECT exit_code, end_reason, summary, ended_at FROM runs") == [(10, "stopped", '{"bars": 7}', NOW.isoformat())]
+
+
+def test_no_secret_gets_into_the_record(record: AuditLogger, path: Path, tmp_path: Path) -> None:
+    secrets = {"MT5_PASSWORD": "canary-1", "TELEGRAM_BOT_TOKEN": "canary-2", "ALERT_WEBHOOK_URL": "https://canary-3"}
+    (tmp_path / "empty.env").touch()
+    config = load_config({}, tmp_path / "empty.env", secrets)
+    record.start_run({**RUN, "settings": to_json(config.public())})
+    record.event("STARTUP", str(config), details={"config": config, "password": config.mt5_password})
+    record.close()
+    assert b"canary" not in b"".join(file.read_bytes() for file in path.parent.iterdir())
+
+
+# JSON
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(JSON)
+def test_what_json_knows_comes_back_and_what_it_does_not_know_is_null(value: object) -> None:
+    def plain(each: Any) -> Any:
+        if isinstance(each, dict):
+            return {key: plain(item) for key, item in each.items()}
+        if isinstance(each, list):
+            return [plain(item) for item in each]
+        return None if isinstance(each, float) and not np.isfinite(each) else each
+
+    assert json.loads(to_json(value)) == plain(value)
+
+
+def test_numbers_of_numpy_stay_numbers_and_anything_else_is_its_text() -> None:
+    values = [np.int64(5), np.float64(0.5), np.bool_(True), NOW, Path("a"), {1, 2}, np.array([1, 2])]
+    assert json.loads(to_json(values)) == [5, 0.5, True, str(NOW), "a", "{1, 2}", "[1 2]"]
+    assert json.loads(to_json({1: "one", "1": "two", None: float("nan")})) == {"1": "two", "None": None}
