@@ -20,6 +20,7 @@ from Live.logs import close_logging, setup_logging, terminal
 from Live.mt5_connector import open_terminal
 
 SHOWN_POSITIONS = 20
+MODE_WORDS = {"DRY": "dry run", "DEMO": "live, demo account", "REAL": "live, real money"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,7 @@ def _summary(trader: LiveTrader) -> None:
     table.add_column(style="dim")
     table.add_column(justify="right")
     rows = [
-        ("Mode", trader.mode),
-        ("Ended", trader.end_reason),
+        ("Mode", MODE_WORDS[trader.mode]),
         ("Bars decided", f"{counts.bars:,}"),
         ("Signals", f"{counts.signals:,}"),
         ("Orders sent", f"{counts.orders_sent:,}"),
@@ -144,6 +144,7 @@ def _summary(trader: LiveTrader) -> None:
     for row in rows:
         table.add_row(*row)
     out.print(table)
+    out.print(f"Ended: {trader.end_reason}")
     _open_positions(out, trader)
     _next_steps(out, trader, counts.bars)
 
