@@ -29,7 +29,7 @@ def commission_of(backtest: Mapping[str, Any]) -> Commission:
     if callable(given):
         return given  # type: ignore[no-any-return]
     fixed, rate = given if isinstance(given, tuple) else (0, given)
-    return lambda size, price: fixed + abs(size) * price * rate  # type: ignore[no-any-return]
+    return lambda size, price: fixed + abs(size) * price * rate
 
 
 def margin_available(cash: float, trades: Sequence[OpenTrade], terms: Terms) -> float:

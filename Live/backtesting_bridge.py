@@ -71,7 +71,7 @@ class BacktestingBridge:
         first, last = _epoch(from_ts), _epoch(to_ts)
         frame = self._closed_bars(symbol, steps, first - WARM_UP_BARS * steps.seconds, last)
         decided = dict(self.session().warm_up(frame))
-        rows = [self._signal_row(decided.get(time, ()), close) for time, close in frame["Close"].items()]
+        rows = [self._signal_row(decided.get(time, ()), close) for time, close in zip(frame.index, frame["Close"], strict=True)]
         signals = pd.DataFrame(rows, index=frame.index, columns=["signal", "confidence", "price", "strategy_id"])
         signals = with_indicators(signals, frame, indicators or {})
         return signals[signals.index >= pd.Timestamp(first, unit="s")]
@@ -133,26 +133,25 @@ class BacktestingBridge:
     def plan(self, decisions: Sequence[Decision], shown: Account, bar: BarId) -> list[tuple[Decision, list[Intent]]]:
         """Each decision with the orders that it may need, in the order in which they are to be sent.
 
-        Where trades of both sides may not stand together, an entry first closes the opposite ones, oldest first: one intent each.
+        Where trades of both sides may not stand together, an entry first takes from the opposite ones, oldest first: one intent
+        each. One that an entry before it in this bar will have opened has no ticket yet, see `opened_by`.
         """
-        closing = {decision.ticket for decision in decisions if isinstance(decision, Close) and decision.full}
-        return [(decision, list(self._intents(decision, shown, bar, closing))) for decision in decisions]
+        return [(decision, list(self._intents(decision, decisions, shown, bar))) for decision in decisions]
 
-    def _intents(self, decision: Decision, shown: Account, bar: BarId, closing: set[int]) -> Iterator[Intent]:
+    def _intents(self, decision: Decision, all_of_bar: Sequence[Decision], shown: Account, bar: BarId) -> Iterator[Intent]:
         leg = str(decision.leg)
         if isinstance(decision, Protect):
-            yield _intent(
-                bar, Kind.SLTP, leg, _side_of(shown, decision.ticket), sl=decision.sl, tp=decision.tp, position=Ticket(decision.ticket)
-            )
+            side, levels = _side_of(shown, decision.ticket), {"sl": decision.sl, "tp": decision.tp}
+            yield _intent(bar, Kind.SLTP, leg, side, position=Ticket(decision.ticket), **levels)
         elif isinstance(decision, Close):
             kind = Kind.EXIT if decision.full else Kind.PARTIAL
             side = _side_of(shown, decision.ticket).opposite
             yield _intent(bar, kind, leg, side, size=decision.units, position=Ticket(decision.ticket), tag=decision.tag)
         else:
             side = Side.BUY if decision.size > 0 else Side.SELL
-            opposite = [trade for trade in shown.open if trade.size * decision.size < 0 and trade.ticket not in closing]
-            for number, trade in enumerate(() if self.backtest["hedging"] else opposite):
-                yield _intent(bar, Kind.EXIT, f"{leg}.{number}", side, size=abs(trade.size), position=Ticket(trade.ticket), tag=trade.tag)
+            if not self.backtest["hedging"]:
+                for part, taken in _taken_from(decision, all_of_bar, shown):
+                    yield _intent(bar, Kind.EXIT, f"{leg}.{part}", side, **taken)
             yield _intent(bar, Kind.ENTRY, leg, side, size=decision.size, sl=decision.sl, tp=decision.tp, tag=decision.tag)
 
     def _signal_row(self, decisions: Sequence[Decision], close: float) -> tuple[str, float, float, str]:
@@ -178,6 +177,7 @@ SPEC_FIELDS = (
     *("name", "digits", "point", "trade_tick_size", "trade_contract_size", "volume_min", "volume_step", "volume_max"),
     *("trade_stops_level", "filling_mode", "trade_exemode", "currency_profit"),
 )
+_OPENED_BY = "e"
 RATES = ("time", "open", "high", "low", "close", "tick_volume", "spread")
 
 
@@ -205,6 +205,22 @@ def spec_of(symbol_info: Any) -> SymbolSpec:
 
 def _intent(bar: BarId, kind: Kind, leg: str, side: Side, **what: Any) -> Intent:
     return Intent(client_order_id(bar, kind, leg), bar, kind, leg, side, **what)
+
+
+def _taken_from(entry: Enter, all_of_bar: Sequence[Decision], shown: Account) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What stands against an entry when its turn comes: trades that no decision of the bar closes, then those of entries before it."""
+    closing = {each.ticket for each in all_of_bar if isinstance(each, Close) and each.full}
+    opposite = [trade for trade in shown.open if trade.size * entry.size < 0 and trade.ticket not in closing]
+    for number, trade in enumerate(opposite):
+        yield str(number), {"size": abs(trade.size), "position": Ticket(trade.ticket), "tag": trade.tag}
+    for before in all_of_bar:
+        if isinstance(before, Enter) and before.leg < entry.leg and before.size * entry.size < 0:
+            yield f"{_OPENED_BY}{before.leg}", {"tag": before.tag}
+
+
+def opened_by(leg: str) -> str:
+    """Of an intent without a ticket, such as leg "2.e1": the leg of the entry whose position it closes."""
+    return leg.rpartition(_OPENED_BY)[2]
 
 
 def _side_of(shown: Account, ticket: int) -> Side:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from Live.backtesting_bridge import opened_by
 from Live.desk import Desk
-from Live.model import Intent, Kind, Order, Quote, Status, SymbolSpec, client_order_id
+from Live.model import Intent, Kind, Order, Quote, Status, SymbolSpec, Ticket, client_order_id
 from Live.order_requests import Label, Levels, Market, close_request, entry_request, protect_request
 from Live.risk import capped
 from Live.sizing import Sizing, TooSmall, check_affordable, lots_of_units, risk_lots, strategy_units
@@ -29,7 +30,8 @@ class IntentCarrier:
         blocked = next((_blocking(order.status) for order in earlier if self._failed_to_close(order)), None)
         for intent, reducing in _in_groups(intents):
             if intent.kind is Kind.ENTRY:
-                blocked = self._enter(intent, reducing, blocked) or blocked
+                done = [order for order in earlier if order.intent.leg.startswith(f"{intent.leg}.")]
+                blocked = self._enter(intent, reducing, blocked, done) or blocked
             elif intent.kind is Kind.SLTP:
                 self._protect(intent)
             else:
@@ -84,28 +86,41 @@ class IntentCarrier:
 
     # entries
 
-    def _enter(self, intent: Intent, reducing: Sequence[Intent], blocked: str | None) -> str | None:
-        """Close the opposite trades that the entry takes from, then open what is left of it. Returns what blocks later entries."""
+    def _enter(self, intent: Intent, reducing: Sequence[Intent], blocked: str | None, done: Sequence[Order]) -> str | None:
+        """Close the opposite trades that the entry takes from, then open what is left of it. Returns what blocks later entries.
+
+        `done` are those that an earlier run has closed for it.
+        """
         refusal = (Status.EXPIRED, late) if (late := self._too_late(intent)) else (Status.DENIED, blocked) if blocked else None
         if refusal is not None:
             for each in (*reducing, intent):
                 self._end(each, *refusal)
             return blocked
         try:
-            left = self._units(intent, self._market().quote)
+            market = self._market()
+            left = self._units(intent, market.quote) - sum(market.spec.units(order.executed_volume or 0.0) for order in done)
         except TooSmall as reason:
             for each in (*reducing, intent):
                 self._end(each, Status.DENIED, str(reason))
             return None
         for each in reducing:
-            held = each.size or 0.0
-            if not left:
+            if left <= 0:
                 self._end(each, Status.CANCELLED, "not needed: the order was smaller than the trades before this one")
                 continue
-            blocked = blocked or _blocking(self._close(each, min(left, held)))
-            left = max(0.0, left - held)
-        self._open(intent, left, blocked)
+            ticket = self._taken_from(each)
+            position = self._desk.state.position(ticket)
+            held = 0.0 if position is None else market.spec.units(position.lots)  # now: decisions before this one may have taken from it
+            blocked = blocked or _blocking(self._close(replace(each, position=ticket), min(left, held)))
+            left -= held
+        self._open(intent, max(0.0, left), blocked)
         return blocked
+
+    def _taken_from(self, intent: Intent) -> Ticket | None:
+        """The position that an entry of the opposite side takes from: a known one, or the one that an entry before it in the bar opened."""
+        if intent.position is not None:
+            return intent.position
+        opener = self._desk.record.order(client_order_id(intent.bar, Kind.ENTRY, opened_by(intent.leg)))
+        return None if opener is None or opener.ticket is None else Ticket(opener.ticket)
 
     def _open(self, intent: Intent, units: float, blocked: str | None) -> None:
         if blocked or not units:

@@ -74,7 +74,7 @@ class TradeBook:
 
     def late(self, symbol: str, before: int) -> list[Exit]:
         """The exits at or after a moment (server seconds)."""
-        late = []
+        late: list[Exit] = []
         for made in reversed(self._exits[symbol]):
             if made.deal.epoch < before:
                 break

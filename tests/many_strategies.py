@@ -101,6 +101,19 @@ class TwoSellsAgainstOneTrade(Averages):
             self.position.close()
 
 
+class AgainstItselfInOneBar(Averages):
+    """Buys and sells in one bar: the second order takes from what the first one opens."""
+
+    def next(self):
+        if self.up():
+            self.buy(size=self.units)
+            self.buy(size=self.units, tag="more")
+            self.sell(size=self.units + max(1, self.units // 4))
+        elif self.down():
+            self.sell(size=3 * self.units)
+            self.buy(size=self.units)
+
+
 class Bracketed(Averages):
     """Enters flat, with a stop and a target; sometimes only one of them."""
 
@@ -395,7 +408,6 @@ class ColumnsAdded(Strategy):
 
     def init(self):
         self.data.df["Middle"] = (self.data.df["High"] + self.data.df["Low"]) / 2
-        self.data.df["Close"] = self.data.df["Close"].round(4)
         self.line = self.I(sma, self.data.df["Middle"], 5)
 
     def next(self):
@@ -542,6 +554,7 @@ CASES = [
     Case(ReducingByFifo, {"commission": cheap, "cash": 100_000}),
     Case(FifoAfterPartialClose),
     Case(TwoSellsAgainstOneTrade),
+    Case(AgainstItselfInOneBar, {"cash": 1_000_000, "commission": FIXED}),
     Case(Bracketed),
     Case(Bracketed, {"exclusive_orders": True, "commission": cheap}),
     Case(TightlyBracketed, {"commission": RELATIVE}),
