@@ -528,6 +528,46 @@ class ChangingItsMind(Averages):
         self.fast, self.slow = self.slow, self.fast
 
 
+class Drawn(Strategy):
+    """Draws what it does from a seed: any number of entries, closes, parts and levels in one bar, as far as a live trader
+    can follow them (docs/parity.md): with FIFO it sets no levels, and it sets levels before it closes a part."""
+
+    units = 1000
+    seed = 0
+    busy = 0.2  # how likely each kind of action is on a bar
+    room = 1.5  # how far levels are away, in ranges
+
+    def init(self):
+        self.range = self.I(ranges, self.data.High, self.data.Low, 5)
+        self.levels = self._broker._hedging or self._broker._exclusive_orders
+
+    def next(self):
+        draw = np.random.default_rng([self.seed, len(self.data)])
+        for trade in self.trades:
+            if self.levels and draw.random() < self.busy:
+                self.move(trade, draw)
+            if draw.random() < self.busy:
+                trade.close(draw.choice([0.25, 0.5, 1.0, 1.0]))
+        while len(self.trades) < 5 and draw.random() < self.busy:
+            self.enter(draw)
+
+    def move(self, trade, draw):
+        sign = 1 if trade.is_long else -1
+        away = self.room * self.range[-1] * (draw.random() + 0.01)
+        if draw.random() < 0.5:
+            trade.sl = None if draw.random() < 0.3 else self.data.Close[-1] - sign * away
+        else:
+            trade.tp = None if draw.random() < 0.3 else self.data.Close[-1] + sign * away
+
+    def enter(self, draw):
+        sign, price = draw.choice([1, -1]), self.data.Close[-1]
+        below, above = (self.room * self.range[-1] * (draw.random() + 0.01) for _ in range(2))
+        sl = price - sign * below if self.levels and draw.random() < 0.6 else None
+        tp = price + sign * above if self.levels and draw.random() < 0.6 else None
+        order = self.buy if sign > 0 else self.sell
+        order(size=int(self.units * draw.integers(1, 4)), sl=sl, tp=tp, tag=int(draw.integers(0, 9)))
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """A strategy with the settings of its backtest."""

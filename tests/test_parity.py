@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from backtesting import Strategy
 from backtesting.backtesting import Backtest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from Backtest.bars import builtin_prices
 from Backtest.simulated_terminal import SimulatedTerminal
 from tests.live_runs import Ran, loaded, run_live
-from tests.many_strategies import CASES, Case, ReversingByFifo, fitted
+from tests.many_strategies import CASES, FIXED, RELATIVE, Case, Drawn, ReversingByFifo, cheap, fitted
 
 STRETCH = {"EURUSD": ("H1", 1_000, 1_350), "GOOG": ("D1", 300, 650)}
 
@@ -94,3 +96,24 @@ def test_a_reversal_that_was_cut_off_between_its_close_and_its_entry_is_finished
     assert run_live(tmp_path, strategy, frame, made_by=DyingTerminal).code == 1
     ran = run_live(tmp_path, strategy, frame)
     assert trades_of_record(ran) == trades_of_backtest(backtested(ReversingByFifo, frame))
+
+
+FORMS = st.sampled_from([{}, {"commission": RELATIVE}, {"commission": FIXED}, {"commission": cheap}])
+WAYS = st.sampled_from([{}, {"hedging": True}, {"exclusive_orders": True}, {"hedging": True, "exclusive_orders": True}])
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    symbol=st.sampled_from(sorted(STRETCH)),
+    first=st.integers(0, 1_900),
+    way=WAYS,
+    form=FORMS,
+    room=st.floats(0.2, 4.0),
+)
+def test_any_strategy_that_is_drawn_trades_as_in_its_backtest(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, symbol: str, first: int, way: dict[str, Any], form: dict[str, Any], room: float
+) -> None:
+    strategy = type("Drawn", (fitted(Case(Drawn), symbol),), {"seed": seed, "room": room})
+    frame = builtin_prices(symbol).iloc[first : first + 120]
+    assert_parity(tmp_path_factory.mktemp("drawn"), strategy, symbol, frame, cash=5_000_000, **way, **form)
