@@ -214,7 +214,8 @@ class LiveTrader:
         if self.executor.has_open_questions():
             return SECONDS_BETWEEN_READS
         now = self.connector.server_now()
-        due = self.timeframe.next_open(now) - now
+        # whole seconds alone would oversleep the open by the rest of this one, and every open after it
+        due = self.timeframe.next_open(now) - now - self.clock.now().microsecond / 1e6
         return float(min(self.config.interval_seconds, max(due, 1)))
 
     def _halt(self, stop: KillSwitch) -> tuple[int, str]:
