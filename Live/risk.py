@@ -19,6 +19,7 @@ class Facts:
     spread_points: float
     sends_last_minute: int
     unsettled_orders: int  # of this symbol, outcome unknown
+    strangers: int  # open positions with our magic number that the record does not know
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,15 @@ class NothingUnsettled:
     def check(self, facts: Facts) -> Denial | None:
         """Any unsettled order blocks."""
         return _above("orders of this symbol with an unknown outcome", facts.unsettled_orders, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class NoStrangers:
+    """No new risk while somebody else trades with our magic number: a twin, or a record that was set back."""
+
+    def check(self, facts: Facts) -> Denial | None:
+        """Any position that the record does not know blocks."""
+        return _above("positions with our MAGIC_NUMBER that this record did not open", facts.strangers, 0)
 
 
 def first_denial(rules: Iterable[Rule], facts: Facts) -> Denial | None:

@@ -7,7 +7,7 @@ from Backtest.decisions import Account
 from Live.audit_logger import AuditLogger
 from Live.config import LiveConfig
 from Live.errors import NeedsPerson
-from Live.model import UNSETTLED, AccountState, Deal, Position, Quote, Side, Slot, Status, SymbolSpec
+from Live.model import UNSETTLED, AccountState, Deal, Order, Position, Quote, Side, Slot, Status, SymbolSpec
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.connector import DAY, WINDOW
 from Live.risk import (
@@ -18,12 +18,15 @@ from Live.risk import (
     MaxOrdersPerMinute,
     MaxPositions,
     MaxSpread,
+    NoStrangers,
     NothingUnsettled,
     first_denial,
 )
 from Live.trade_book import Exit, TradeBook, open_trade
 
 log = logging.getLogger("LiveTrader")
+
+KEY_LENGTH = 13  # characters of an order's key in a comment
 
 
 class StateManager:
@@ -32,11 +35,13 @@ class StateManager:
     def __init__(self, config: LiveConfig, connector: MT5Connector, record: AuditLogger, slot: Slot) -> None:
         self._connector, self._record, self._slot = connector, record, slot
         self.positions: tuple[Position, ...] = ()
+        self._strangers: tuple[Position, ...] = ()  # our magic number, but not opened by this record
         self._others: tuple[Position, ...] = ()
         self._book = TradeBook()
         self._tags: dict[int, object] = {}
         self._rules = (
             NothingUnsettled(),
+            NoStrangers(),
             MaxDailyTrades(config.max_daily_trades),
             MaxDailyLoss(config.max_daily_loss_pct),
             MaxPositions(config.max_positions),
@@ -56,8 +61,9 @@ class StateManager:
         held = self._connector.all_positions()
         deals = self._connector.deals_since(max(0, self._looked_until - WINDOW))
         fresh = [deal for deal in deals if not self._book.knows(deal.ticket) and self._is_ours(deal)]
-        self.positions = tuple(position for position in held if position.magic == self._slot.magic)
-        self._others = tuple(position for position in held if position.magic != self._slot.magic)
+        self.positions = tuple(position for position in held if self._opened(position.magic, position.identifier, position.comment))
+        self._others = tuple(position for position in held if position not in self.positions)
+        self._note_strangers()
         if fresh:
             with self._record.transaction(durable=True):
                 for deal in fresh:
@@ -73,11 +79,11 @@ class StateManager:
 
     def check_ownership(self) -> None:
         """Raise NeedsPerson when a position carries our magic number that this record has never opened."""
-        strangers = [str(held.ticket) for held in self.positions if self._record.order_by_ticket(self._slot, held.identifier) is None]
-        if strangers:
+        if self._strangers:
+            tickets = ", ".join(str(held.ticket) for held in self._strangers)
             raise NeedsPerson(
-                f"position {', '.join(strangers)} of account {self._slot.login} carries our MAGIC_NUMBER={self._slot.magic}, "
-                "but this record did not open it: use the record that did, close it by hand, or trade with another MAGIC_NUMBER"
+                f"position {tickets} of account {self._slot.login} carries our MAGIC_NUMBER={self._slot.magic}, but this record did not "
+                "open it: use the record that did, close it by hand, or trade with another MAGIC_NUMBER"
             )
 
     def position(self, ticket: int | None) -> Position | None:
@@ -96,7 +102,7 @@ class StateManager:
         """
         spec, account = self._spec(symbol), self._connector.account()
         ours = [held for held in self.positions if held.symbol == symbol]
-        elsewhere = [held for held in (*self.positions, *self._others) if held.symbol != symbol or held.magic != self._slot.magic]
+        elsewhere = [*self._others, *(held for held in self.positions if held.symbol != symbol)]
         cash = account.balance + (account.credit + sum(held.profit + held.swap for held in elsewhere) + sum(held.swap for held in ours))
         trades = [open_trade(held, spec, self._tag_of(held.identifier)) for held in ours]
         closed = self._book.closed(symbol)
@@ -135,6 +141,7 @@ class StateManager:
             spread_points=round((quote.ask - quote.bid) / self._spec(symbol).point, 1),
             sends_last_minute=self._record.count_sends(self._slot, now - timedelta(minutes=1)),
             unsettled_orders=len(unsettled),
+            strangers=len(self._strangers),
         )
 
     def _today(self) -> str:
@@ -148,10 +155,27 @@ class StateManager:
 
     def _is_ours(self, deal: Deal) -> bool:
         # closing deals may carry a foreign magic or comment: a position's deals are ours when its opening was (FAULTS.md §2.3)
-        return deal.magic == self._slot.magic or deal.position_id in self._book
+        return deal.position_id in self._book or self._opened(deal.magic, deal.order, deal.comment)
+
+    def _opened(self, magic: int, ticket: int, comment: str) -> bool:
+        """Whether an order of this record opened it; the magic number alone may be that of an older record, or of a twin."""
+        if ticket in self._book:
+            return True
+        return magic == self._slot.magic and self._order_of(ticket, comment) is not None
+
+    def _order_of(self, ticket: int, comment: str) -> Order | None:
+        return self._record.order_by_ticket(self._slot, ticket) or self._record.order_by_key(comment[:KEY_LENGTH])
+
+    def _note_strangers(self) -> None:
+        strangers = tuple(held for held in self._others if held.magic == self._slot.magic)
+        for held in strangers:
+            if held.ticket not in {known.ticket for known in self._strangers}:
+                text = f"position {held.ticket} on {held.symbol} carries our MAGIC_NUMBER, but this record did not open it: no entries meanwhile"
+                self._record.event("STRANGER", text, severity="CRITICAL", details={"ticket": held.ticket, "lots": held.lots})
+        self._strangers = strangers
 
     def _take_in(self, deal: Deal) -> None:
-        order = self._record.order_by_ticket(self._slot, deal.order) or self._record.order_by_key(deal.comment[:13])
+        order = self._order_of(deal.order, deal.comment)
         self._record.add_fill(deal, self._slot, order.intent.order_id if order else None)
         if order is not None and order.status in (Status.FAILED, Status.ABSENT):
             text = (

@@ -280,3 +280,20 @@ def test_a_run_is_on_record_with_what_it_was_made_of(tmp_path: Path) -> None:
     assert (run["mode"], run["exit_code"], run["end_reason"]) == ("DRY", 0, "the replayed prices end here")
     assert "canary" not in pd.Series(run).to_json()
     assert ran.rows("SELECT event_type FROM events ORDER BY id DESC")[0]["event_type"] == "SHUTDOWN"
+
+
+def test_a_twin_with_our_magic_number_stops_entries_and_stays_untouched(tmp_path: Path) -> None:
+    class WithATwin(SimulatedTerminal):
+        def order_check(self, *args: Any, **request: Any) -> Any:
+            if len(self.positions_get()) == 1 and self.positions_get()[0].volume < 0.5:
+                twin = {"action": 1, "symbol": "EURUSD", "volume": 0.5, "type": 0, "price": 1.0, "type_filling": 0, "magic": 123456}
+                assert super().order_send(twin).retcode == 10009
+            return super().order_check(*args, **request)
+
+    ran = run_live(tmp_path, loaded(EveryTen), eurusd(60), made_by=WithATwin)
+    assert ran.count("events", "event_type = 'STRANGER'") == 1
+    denied = ran.rows("SELECT message FROM orders WHERE status = 'DENIED'")
+    assert denied
+    assert all("MAGIC_NUMBER" in row["message"] for row in denied)
+    assert ran.count("fills", "volume = 0.5") == 0
+    assert [position.volume for position in ran.trader.final_positions] == []
