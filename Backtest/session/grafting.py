@@ -124,14 +124,15 @@ class Graft:
     def _closures(self, ours: FunctionType, base: FunctionType, theirs: FunctionType) -> FunctionType:
         if ours.__code__ is base.__code__ is theirs.__code__:
             for cells in zip(ours.__closure__ or (), base.__closure__ or (), theirs.__closure__ or (), strict=True):
-                self._cell(*cells)
+                self._cell(cells)
         return ours
 
-    def _cell(self, ours: CellType, base: CellType, theirs: CellType) -> None:
+    def _cell(self, cells: tuple[CellType, CellType, CellType]) -> None:
         try:
-            ours.cell_contents = self.merged(ours.cell_contents, base.cell_contents, theirs.cell_contents)
+            values = [cell.cell_contents for cell in cells]
         except ValueError:
             return  # a variable that has no value yet
+        cells[0].cell_contents = self.merged(*values)
 
     def _attributes(self, ours: Any, base: Any, theirs: Any) -> Any:
         self.merge_mappings(vars(ours), vars(base), vars(theirs))

@@ -113,9 +113,10 @@ class StrategySession:
                 scratch = self._initialised()
             living = self._initialised() if self._living is None else self._living
         except _FAILURES as error:
-            if self._living is not None or len(self._bars) >= BARS_TO_WARM_UP or _is_a_mistake(error):
-                raise StrategyFailed(f"{self._class.__name__}.init() failed: {error!r}") from error
-            self.warming_up = f"init() needs more than {len(self._bars)} bars: {error}"
+            cause = error.__cause__ or error  # Strategy.I wraps what an indicator raises in a RuntimeError
+            if self._living is not None or len(self._bars) >= BARS_TO_WARM_UP or _is_a_mistake(cause):
+                raise StrategyFailed(f"{self._class.__name__}.init() failed: {cause!r}") from error
+            self.warming_up = f"init() needs more than {len(self._bars)} bars: {cause}"
             return False
         (self._adopt if self._living is None else self._graft)(living, scratch)
         return True
@@ -213,8 +214,7 @@ def _without_own(strategy: Strategy) -> dict[str, Any]:
 
 def _is_a_mistake(error: BaseException) -> bool:
     """Whether more bars would not help. Libraries that answer None where they have too few bars make a TypeError of it."""
-    cause = error.__cause__ or error  # Strategy.I wraps what an indicator raises in a RuntimeError
-    return isinstance(cause, (*_NEVER_FOR_WANT_OF_BARS, SystemExit)) and "NoneType" not in str(cause)
+    return isinstance(error, (*_NEVER_FOR_WANT_OF_BARS, SystemExit)) and "NoneType" not in str(error)
 
 
 def _warm_from(strategy: Strategy) -> int | None:
