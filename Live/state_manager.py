@@ -170,7 +170,8 @@ class StateManager:
         strangers = tuple(held for held in self._others if held.magic == self._slot.magic)
         for held in strangers:
             if held.ticket not in {known.ticket for known in self._strangers}:
-                text = f"position {held.ticket} on {held.symbol} carries our MAGIC_NUMBER, but this record did not open it: no entries meanwhile"
+                who = f"position {held.ticket} on {held.symbol}"
+                text = f"{who} carries our MAGIC_NUMBER, but this record did not open it: no entries while it is open"
                 self._record.event("STRANGER", text, severity="CRITICAL", details={"ticket": held.ticket, "lots": held.lots})
         self._strangers = strangers
 
