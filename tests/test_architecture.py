@@ -58,7 +58,10 @@ PURE = (
 """.split()
     + [
         f"Backtest.simulated_terminal.{module}"
-        for module in "book checks constants groups market money rates retcodes server structs symbols triggers unfolding".split()
+        for module in """
+    book case checks constants groups ledger market matching money orders pending_checks rates retcodes server structs symbols
+    triggers unfolding
+""".split()
     ]
 )
 WORDS = {"Backtest.bars"}

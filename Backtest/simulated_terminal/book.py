@@ -1,4 +1,4 @@
-"""The account's books: open positions, the stops and limits that guard them, and the history of orders and deals.
+"""The account's books: open positions, the levels that guard them, active orders, and the history of orders and deals.
 
 Facts that are never edited (deals, finished orders) are kept as the structures that the terminal shows.
 """
@@ -6,10 +6,12 @@ Facts that are never edited (deals, finished orders) are kept as the structures 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.money import BUY
+from Backtest.simulated_terminal.orders import Order
 from Backtest.simulated_terminal.structs import TradeDeal, TradeOrder
 
 
@@ -42,12 +44,20 @@ class Position:
         return c.ORDER_TYPE_SELL if self.is_long else c.ORDER_TYPE_BUY
 
 
+class Kind(StrEnum):
+    """What waits for its price."""
+
+    STOP_LOSS = "sl"
+    TAKE_PROFIT = "tp"
+    ORDER = "order"
+
+
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A stop loss or take profit that waits for its price; the price itself is the position's."""
+    """A level of a position or a pending order that waits for its price; the price itself is the position's or order's."""
 
     ticket: int
-    is_stop: bool
+    kind: Kind
 
 
 Fact = TypeVar("Fact", TradeDeal, TradeOrder)
@@ -103,6 +113,7 @@ class Book:
     next_deal: int = 70_000_001
     next_request: int = 1
     positions: dict[int, Position] = field(default_factory=dict)
+    active: dict[int, Order] = field(default_factory=dict)  # orders that are not done
     triggers: dict[str, list[Trigger]] = field(default_factory=dict)  # by symbol, in the order in which they are looked at
     deals: History[TradeDeal] = field(default_factory=History[TradeDeal])
     orders: History[TradeOrder] = field(default_factory=History[TradeOrder])
@@ -126,6 +137,22 @@ class Book:
         """The open positions of a symbol, oldest first."""
         return [position for position in self.positions.values() if position.symbol == symbol]
 
+    def place(self, order: Order) -> None:
+        """Let an order wait for its price, behind all that waits already: `_Broker.new_order`."""
+        self.active[order.ticket] = order
+        self.triggers.setdefault(order.symbol, []).append(Trigger(order.ticket, Kind.ORDER))
+
+    def change(self, order: Order) -> None:
+        """Let an active order be as this; it keeps its place."""
+        assert order.ticket in self.active
+        self.active[order.ticket] = order
+
+    def withdraw(self, ticket: int) -> None:
+        """Take an order out of the active ones, if it is one."""
+        order = self.active.pop(ticket, None)
+        if order is not None:
+            self._withdraw(self.triggers[order.symbol], Trigger(ticket, Kind.ORDER))
+
     def open(self, position: Position) -> None:
         """Add a position with its stop and limit. backtesting.py sets the limit first: `_Broker._open_trade`."""
         self.positions[position.ticket] = replace(position, sl=0.0, tp=0.0)
@@ -137,11 +164,11 @@ class Book:
         old = self.positions[ticket]
         waiting = self.triggers.setdefault(old.symbol, [])
         if tp != old.tp:
-            self._withdraw(waiting, Trigger(ticket, is_stop=False))
-            waiting.extend([Trigger(ticket, is_stop=False)] if tp else [])
+            self._withdraw(waiting, Trigger(ticket, Kind.TAKE_PROFIT))
+            waiting.extend([Trigger(ticket, Kind.TAKE_PROFIT)] if tp else [])
         if sl != old.sl:
-            self._withdraw(waiting, Trigger(ticket, is_stop=True))
-            waiting[:0] = [Trigger(ticket, is_stop=True)] if sl else []
+            self._withdraw(waiting, Trigger(ticket, Kind.STOP_LOSS))
+            waiting[:0] = [Trigger(ticket, Kind.STOP_LOSS)] if sl else []
         self.positions[ticket] = replace(old, sl=sl, tp=tp)
 
     def reduce(self, ticket: int, lots: float, now_msc: int) -> None:
@@ -152,8 +179,8 @@ class Book:
             self.positions[ticket] = replace(old, volume=left, update_msc=now_msc)
             return
         waiting = self.triggers.setdefault(old.symbol, [])
-        self._withdraw(waiting, Trigger(ticket, is_stop=True))
-        self._withdraw(waiting, Trigger(ticket, is_stop=False))
+        self._withdraw(waiting, Trigger(ticket, Kind.STOP_LOSS))
+        self._withdraw(waiting, Trigger(ticket, Kind.TAKE_PROFIT))
         del self.positions[ticket]
 
     @staticmethod

@@ -5,48 +5,15 @@ infer most of them from logs.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from Backtest.simulated_terminal import constants as c
-from Backtest.simulated_terminal.book import Position
-from Backtest.simulated_terminal.market import Quote
+from Backtest.simulated_terminal import pending_checks as pending
+from Backtest.simulated_terminal.case import INSTANT, PASSED, Case, Rule, closing_price, distances, level_fits, on_grid
 from Backtest.simulated_terminal.money import BUY, SELL
-from Backtest.simulated_terminal.structs import TradeRequest
-from Backtest.simulated_terminal.symbols import FILLING_FOK, FILLING_IOC, AccountSpec, SymbolSpec
+from Backtest.simulated_terminal.symbols import FILLING_FOK, FILLING_IOC
 
-PASSED = 0
-_GRID_NOISE = 1e-6  # of a step: 1.2440000000000002 is on the grid
-_INSTANT = frozenset({c.SYMBOL_TRADE_EXECUTION_REQUEST, c.SYMBOL_TRADE_EXECUTION_INSTANT})
 _FILLING_FLAG = {c.ORDER_FILLING_FOK: FILLING_FOK, c.ORDER_FILLING_IOC: FILLING_IOC}
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A request and all that is known when it is judged."""
-
-    request: TradeRequest
-    account: AccountSpec
-    spec: SymbolSpec | None  # of the symbol, or of the position where the request names only that
-    quote: Quote | None
-    position: Position | None
-    session_open: bool
-    margin_free: float
-    margin_needed: float | None  # by an entry; None: a rate is missing
-
-    @property
-    def opens(self) -> bool:
-        """Whether it asks for a new position."""
-        return self.request.action == c.TRADE_ACTION_DEAL and not self.request.position
-
-    @property
-    def price(self) -> float:
-        """What the side of the request pays or gets now."""
-        assert self.quote is not None  # the rule about quotes comes before
-        return self.quote.ask if self.request.type == BUY else self.quote.bid
-
-
-Rule = Callable[[Case], int]
 
 
 def objection(case: Case, *, sending: bool) -> int:
@@ -59,16 +26,6 @@ def objection(case: Case, *, sending: bool) -> int:
         return c.TRADE_RETCODE_INVALID
     judged = (rule(case) for rule in rules if sending or rule not in _ONLY_WHEN_SENDING)
     return next((code for code in judged if code), PASSED)
-
-
-def on_grid(value: float, step: float) -> bool:
-    """Whether a value is a whole number of steps, but for binary noise; every value is, where `step` is 0.
-
-    >>> on_grid(0.07, 0.01), on_grid(0.075, 0.01)
-    (True, False)
-    """
-    steps = value / step if step else 0.0
-    return abs(steps - round(steps)) <= _GRID_NOISE
 
 
 def _symbol_is_known(case: Case) -> int:
@@ -86,7 +43,7 @@ def _type_is_a_market_order(case: Case) -> int:
     if case.request.type > c.ORDER_TYPE_CLOSE_BY:
         return c.TRADE_RETCODE_INVALID
     # an instant-execution server was seen to answer a DEAL of type BUY_STOP so
-    return c.TRADE_RETCODE_REQUOTE if case.spec.execution in _INSTANT else c.TRADE_RETCODE_INVALID_ORDER
+    return c.TRADE_RETCODE_REQUOTE if case.spec.execution in INSTANT else c.TRADE_RETCODE_INVALID_ORDER
 
 
 def _volume_fits(case: Case) -> int:
@@ -99,7 +56,7 @@ def _volume_fits(case: Case) -> int:
 def _filling_fits(case: Case) -> int:
     spec, filling = case.spec, case.request.type_filling
     assert spec is not None
-    if spec.execution in _INSTANT:
+    if spec.execution in INSTANT:
         allowed = filling in (c.ORDER_FILLING_FOK, c.ORDER_FILLING_IOC, c.ORDER_FILLING_RETURN)
     elif filling == c.ORDER_FILLING_RETURN:
         allowed = spec.execution == c.SYMBOL_TRADE_EXECUTION_EXCHANGE
@@ -115,7 +72,7 @@ def _lifetime_fits(case: Case) -> int:
 def _price_is_given(case: Case) -> int:
     assert case.spec is not None
     given = math.isfinite(case.request.price) and case.request.price > 0
-    return PASSED if given or case.spec.execution not in _INSTANT else c.TRADE_RETCODE_INVALID_PRICE
+    return PASSED if given or case.spec.execution not in INSTANT else c.TRADE_RETCODE_INVALID_PRICE
 
 
 def _account_may_trade(case: Case) -> int:
@@ -158,12 +115,8 @@ def _stops_fit(case: Case) -> int:
     if spec is None or quote is None or (request.position and request.action == c.TRADE_ACTION_DEAL):
         return PASSED  # a closing request's levels are ignored
     side = case.position.side if case.position else request.type
-    fits = all(_level_fits(level, spec) for level in (request.sl, request.tp)) and (spec.immediate_stops or _far_enough(case, side))
+    fits = all(level_fits(level, spec) for level in (request.sl, request.tp)) and (spec.immediate_stops or _far_enough(case, side))
     return PASSED if fits else c.TRADE_RETCODE_INVALID_STOPS
-
-
-def _level_fits(level: float, spec: SymbolSpec) -> bool:
-    return level == 0 or (math.isfinite(level) and level > 0 and on_grid(level, spec.tick_size))
 
 
 def _far_enough(case: Case, side: int) -> bool:
@@ -176,11 +129,7 @@ def _far_enough(case: Case, side: int) -> bool:
 def _distances(case: Case, side: int, sl: float, tp: float) -> Iterator[int]:
     assert case.spec is not None
     assert case.quote is not None
-    sign, price = (1, case.quote.bid) if side == BUY else (-1, case.quote.ask)
-    if sl:
-        yield case.spec.points(sign * (price - sl))
-    if tp:
-        yield case.spec.points(sign * (tp - price))
+    return distances(side, closing_price(side, case.quote), (sl, tp), case.spec)
 
 
 def _not_frozen(case: Case) -> int:
@@ -205,10 +154,10 @@ def _symbol_may_be_traded(case: Case) -> int:
     forbidden = {
         c.SYMBOL_TRADE_MODE_LONGONLY: (SELL, c.TRADE_RETCODE_LONG_ONLY),
         c.SYMBOL_TRADE_MODE_SHORTONLY: (BUY, c.TRADE_RETCODE_SHORT_ONLY),
-        c.SYMBOL_TRADE_MODE_CLOSEONLY: (case.request.type, c.TRADE_RETCODE_CLOSE_ONLY),
+        c.SYMBOL_TRADE_MODE_CLOSEONLY: (case.side, c.TRADE_RETCODE_CLOSE_ONLY),
     }
     side, code = forbidden.get(mode, (None, PASSED))
-    return code if case.opens and side == case.request.type else PASSED
+    return code if case.opens and side == case.side else PASSED
 
 
 def _money_suffices(case: Case) -> int:
@@ -221,7 +170,7 @@ def _money_suffices(case: Case) -> int:
 
 def _price_has_not_moved(case: Case) -> int:
     assert case.spec is not None
-    if case.spec.execution not in _INSTANT:
+    if case.spec.execution not in INSTANT:
         return PASSED
     away = abs(case.spec.points(case.price - case.request.price))
     return PASSED if away <= case.request.deviation else c.TRADE_RETCODE_REQUOTE
@@ -233,6 +182,7 @@ _RULES: dict[int, tuple[Rule, ...]] = {
         _position_is_there,
         _symbol_is_known,
         _type_is_a_market_order,
+        pending.type_is_offered,
         _volume_fits,
         _filling_fits,
         _lifetime_fits,
@@ -244,8 +194,24 @@ _RULES: dict[int, tuple[Rule, ...]] = {
         _close_fits_the_position,
         _not_frozen,
         _symbol_may_be_traded,
+        pending.orders_are_within_limits,
         _money_suffices,
         _price_has_not_moved,
+    ),
+    c.TRADE_ACTION_PENDING: (
+        _symbol_is_known,
+        pending.type_is_a_pending_order,
+        pending.type_is_offered,
+        _volume_fits,
+        pending.filling_of_a_pending_order_fits,
+        pending.lifetime_of_a_pending_order_fits,
+        pending.pending_prices_fit,
+        pending.pending_levels_fit,
+        _account_may_trade,
+        _session_is_open,
+        _there_are_quotes,
+        _symbol_may_be_traded,
+        pending.orders_are_within_limits,
     ),
     c.TRADE_ACTION_SLTP: (
         _position_is_there,
@@ -256,7 +222,22 @@ _RULES: dict[int, tuple[Rule, ...]] = {
         _not_frozen,
         _something_changes,
     ),
-    **dict.fromkeys(
-        (c.TRADE_ACTION_PENDING, c.TRADE_ACTION_MODIFY, c.TRADE_ACTION_REMOVE, c.TRADE_ACTION_CLOSE_BY), (_not_in_this_version,)
+    c.TRADE_ACTION_MODIFY: (
+        pending.order_is_there,
+        pending.type_is_offered,
+        pending.lifetime_of_a_pending_order_fits,
+        pending.pending_prices_fit,
+        pending.pending_levels_fit,
+        _account_may_trade,
+        _session_is_open,
+        pending.order_is_not_frozen,
+        pending.order_changes,
     ),
+    c.TRADE_ACTION_REMOVE: (
+        pending.order_is_there,
+        _account_may_trade,
+        _session_is_open,
+        pending.order_is_not_frozen,
+    ),
+    c.TRADE_ACTION_CLOSE_BY: (_not_in_this_version,),
 }

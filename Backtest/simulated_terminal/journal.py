@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from Backtest.errors import BadInput
-from Backtest.simulated_terminal.book import Book, Position, Trigger
+from Backtest.simulated_terminal.book import Book, Kind, Position, Trigger
+from Backtest.simulated_terminal.orders import Order
 from Backtest.simulated_terminal.structs import TradeDeal, TradeOrder
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Journal:
@@ -95,7 +96,8 @@ def _state(book: Book) -> dict[str, Any]:
         "balance": book.balance,
         "next": [book.next_order, book.next_deal, book.next_request],
         "positions": [astuple(position) for position in book.positions.values()],
-        "triggers": {symbol: [[each.ticket, each.is_stop] for each in waiting] for symbol, waiting in book.triggers.items() if waiting},
+        "active": [astuple(order) for order in book.active.values()],
+        "triggers": {symbol: [[each.ticket, each.kind] for each in waiting] for symbol, waiting in book.triggers.items() if waiting},
     }
 
 
@@ -108,4 +110,5 @@ def _apply(book: Book, step: dict[str, Any]) -> None:
     book.balance = step["balance"]
     book.next_order, book.next_deal, book.next_request = step["next"]
     book.positions = {row[0]: Position(*row) for row in step["positions"]}
-    book.triggers = {symbol: [Trigger(*each) for each in waiting] for symbol, waiting in step["triggers"].items()}
+    book.active = {row[0]: Order(*row) for row in step["active"]}
+    book.triggers = {symbol: [Trigger(ticket, Kind(kind)) for ticket, kind in waiting] for symbol, waiting in step["triggers"].items()}

@@ -85,7 +85,7 @@ class MarketFunctions(Door):
     def symbol_select(self, *args: Any) -> bool:
         """symbol_select(symbol,[enable])
 
-        Show a symbol in Market Watch, or hide it; True when done. One with open positions cannot be hidden.
+        Show a symbol in Market Watch, or hide it; True when done. One with positions or orders cannot be hidden.
         """
         if len(args) not in (1, 2):
             raise Refused
@@ -95,7 +95,7 @@ class MarketFunctions(Door):
         if len(args) == 1 or args[1]:
             self._hidden.discard(name)
             return True
-        if self._book.on(name):
+        if self._book.on(name) or any(order.symbol == name for order in self._book.active.values()):
             raise Refused(FAILED, c.RES_E_FAIL)
         self._hidden.add(name)
         return True

@@ -11,9 +11,6 @@ from Backtest.simulated_terminal.rates import Rates
 from Backtest.simulated_terminal.structs import SymbolInfo
 from Backtest.simulated_terminal.symbols import SymbolSpec
 
-# SYMBOL_ORDER_*: market orders with stop loss and take profit; SYMBOL_EXPIRATION_*: all. Without names in the Python package.
-ORDER_MODE = 1 | 16 | 32
-EXPIRATION_MODE = 15
 _DAY = TIMEFRAMES["D1"]
 _PLACE = {name: place for place, name in enumerate(SymbolInfo.__match_args__)}
 
@@ -41,15 +38,16 @@ def _constant(spec: SymbolSpec) -> tuple[Any, ...]:
         "trade_exemode": spec.execution,
         "swap_rollover3days": c.DAY_OF_WEEK_WEDNESDAY,
         "margin_hedged_use_leg": spec.margin_hedged_use_leg,
-        "expiration_mode": EXPIRATION_MODE,
+        "expiration_mode": spec.expiration_mode,
         "filling_mode": spec.filling_mode,
-        "order_mode": ORDER_MODE,
+        "order_mode": spec.order_mode,
         "point": spec.point,
         "trade_tick_size": spec.tick_size,
         "trade_contract_size": spec.contract_size,
         "volume_min": spec.volume_min,
         "volume_max": spec.volume_max,
         "volume_step": spec.volume_step,
+        "volume_limit": spec.volume_limit,
         "margin_initial": spec.margin_initial,
         "margin_hedged": spec.margin_hedged,
         "currency_base": spec.currency_base,

@@ -15,7 +15,12 @@ from Backtest.simulated_terminal import constants as c
 
 Commission = Callable[[float, float], float]  # (units, negative for short; price) -> cost in the account's currency
 
-FILLING_FOK, FILLING_IOC = 1, 2  # SYMBOL_FILLING_*, which the Python package does not name
+# Flags that the Python package does not name. SYMBOL_FILLING_*:
+FILLING_FOK, FILLING_IOC, FILLING_BOC = 1, 2, 4
+# SYMBOL_ORDER_*
+ORDER_MARKET, ORDER_LIMIT, ORDER_STOP, ORDER_STOP_LIMIT, ORDER_SL, ORDER_TP, ORDER_CLOSE_BY = 1, 2, 4, 8, 16, 32, 64
+ORDER_ALL = 127
+EXPIRATION_ALL = 15  # SYMBOL_EXPIRATION_*: one bit for each ORDER_TIME_*
 _MOST_DIGITS = 8
 _CURRENCIES = "AUD CAD CHF CNH CZK DKK EUR GBP HKD HUF JPY MXN NOK NZD PLN RUB SEK SGD TRY USD ZAR"
 
@@ -31,14 +36,17 @@ class SymbolSpec:
     volume_min: float = 0.01
     volume_step: float = 0.01
     volume_max: float = 500.0
+    volume_limit: float = 0.0  # lots in one direction, positions and pending orders together; 0.0: any
     spread_points: int = 0  # where the prices have no Spread column
     stops_level: int = 0  # points
     freeze_level: int = 0  # points
-    immediate_stops: bool = False  # a stop on the wrong side is accepted and triggers at once, as backtesting.py does
+    immediate_stops: bool = False  # a level or pending price on the wrong side is accepted and triggers at once, as backtesting.py does
     gaps_fill_at_open: bool = True  # before a trader can act at the open; False: with the rest of the bar, at the same price
     filling_mode: int = FILLING_FOK | FILLING_IOC
     execution: int = c.SYMBOL_TRADE_EXECUTION_MARKET
     trade_mode: int = c.SYMBOL_TRADE_MODE_FULL
+    order_mode: int = ORDER_ALL
+    expiration_mode: int = EXPIRATION_ALL
     calc_mode: int = c.SYMBOL_CALC_MODE_FOREX
     currency_base: str = "USD"
     currency_profit: str = "USD"
@@ -94,7 +102,7 @@ class AccountSpec:
     commission: Commission = no_commission
     stop_out: float = 30.0  # percent of margin; 0.0: only when nothing is left, judged at the close of a bar
     margin_call: float = 50.0  # percent of margin
-    limit_orders: int = 200
+    limit_orders: int = 200  # active at once; 0: any number
     comment_length: int = 31  # what the server keeps of a comment
     login: int = 0
     password: str = ""

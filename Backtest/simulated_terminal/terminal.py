@@ -16,6 +16,7 @@ from Backtest.simulated_terminal.door import call
 from Backtest.simulated_terminal.journal import Journal
 from Backtest.simulated_terminal.market import Event, ReplayMarket
 from Backtest.simulated_terminal.market_functions import MAX_BARS, MarketFunctions
+from Backtest.simulated_terminal.orders import Order
 from Backtest.simulated_terminal.server import TradeServer
 from Backtest.simulated_terminal.structs import AccountInfo, TerminalInfo
 from Backtest.simulated_terminal.surface import NAMES
@@ -165,14 +166,17 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions):
         self._login = login or self._login
 
     def _arrive(self) -> None:
-        self._server.now_msc = self.clock.now_msc
+        self._server.arrive(self.clock.now_msc)
 
     def _play(self, event: Event) -> None:
-        before = len(self._book.orders)
+        before = self._orders()
         self._server.play(event)
-        # without an order the second moment of a bar changes nothing that a restart would not find again
-        if event.opening or len(self._book.orders) != before:
+        # where no order has changed the second moment of a bar changes nothing that a restart would not find again
+        if event.opening or self._orders() != before:
             self._commit()
+
+    def _orders(self) -> tuple[int, list[Order]]:
+        return len(self._book.orders), list(self._book.active.values())
 
     def _commit(self) -> None:
         if self._journal:

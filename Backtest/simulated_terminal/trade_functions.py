@@ -1,7 +1,7 @@
 """The terminal's functions about orders, positions and history."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from Backtest.simulated_terminal import arguments as a
 from Backtest.simulated_terminal import constants as c
@@ -9,10 +9,12 @@ from Backtest.simulated_terminal.arguments import Refused
 from Backtest.simulated_terminal.book import Fact, History, Position
 from Backtest.simulated_terminal.door import FAILED, Door, call
 from Backtest.simulated_terminal.groups import mask
+from Backtest.simulated_terminal.orders import Order, side_of
 from Backtest.simulated_terminal.retcodes import CHECKED, TEXTS
 from Backtest.simulated_terminal.server import Answer
 from Backtest.simulated_terminal.structs import OrderCheckResult, OrderSendResult, TradeDeal, TradeOrder, TradePosition, TradeRequest
 
+Open = TypeVar("Open", Position, Order)
 _API_DISABLED = "Auto-Trading using Python API disabled in Terminal"
 
 
@@ -53,16 +55,15 @@ class TradeFunctions(Door):
         How many orders are active.
         """
         self._connected()
-        return 0
+        return len(self._book.active)
 
     @call()
     def orders_get(self, *args: Any, **filters: Any) -> tuple[TradeOrder, ...]:
         """orders_get([symbol="SYMBOL"],[ticket=TICKET],[group="GROUP"])
 
-        Active orders. Market orders are done at once, so there are none.
+        Active orders, oldest first: all, or those of a ticket, a symbol or a group.
         """
-        self._chosen("orders_get", args, filters, ())
-        return ()
+        return tuple(map(self._shown_order, self._chosen("orders_get", args, filters, self._book.active.values())))
 
     # -- what was
 
@@ -115,7 +116,7 @@ class TradeFunctions(Door):
         self._known(name)
         if action > c.ORDER_TYPE_SELL_STOP_LIMIT:
             raise Refused("Terminal: Invalid params")
-        return self._money(self._server.order_margin(_side_of(action), name, volume, price))
+        return self._money(self._server.order_margin(side_of(action), name, volume, price))
 
     @call()
     def order_calc_profit(self, *args: Any) -> float:
@@ -175,7 +176,7 @@ class TradeFunctions(Door):
             raise Refused(FAILED, c.RES_E_FAIL)
         return value
 
-    def _chosen(self, function: str, args: tuple[Any, ...], filters: dict[str, Any], among: Iterable[Position]) -> list[Position]:
+    def _chosen(self, function: str, args: tuple[Any, ...], filters: dict[str, Any], among: Iterable[Open]) -> list[Open]:
         """By ticket, else by symbol, else by group, else all: in this order the core looks at its keywords."""
         if args:
             raise Refused(a.UNNAMED)
@@ -211,6 +212,9 @@ class TradeFunctions(Door):
         found = history.with_ticket(number)
         return () if found is None else (found,)
 
+    def _shown_order(self, order: Order) -> TradeOrder:
+        return order.active(self._server.price_for(order.symbol, order.side))
+
     def _shown(self, position: Position) -> TradePosition:
         times = (position.time_msc // 1000, position.time_msc, position.update_msc // 1000, position.update_msc)
         kinds = (position.side, position.magic, position.ticket, position.reason)
@@ -222,8 +226,3 @@ class TradeFunctions(Door):
 def _result(answer: Answer, number: int, request: TradeRequest) -> OrderSendResult:
     figures = (answer.deal, answer.order, answer.volume, answer.price, answer.bid, answer.ask)
     return OrderSendResult((answer.retcode, *figures, TEXTS[answer.retcode], number, 0, request))
-
-
-def _side_of(order_type: int) -> int:
-    """The side of any order type: even numbers buy."""
-    return order_type % 2

@@ -13,7 +13,8 @@ from Backtest.simulated_terminal.symbols import Commission, no_commission
 H1, D1 = TIMEFRAMES["H1"], TIMEFRAMES["D1"]
 T0 = 1_704_067_200  # Monday 2024-01-01 00:00
 ALL = (0, 2**31 - 1)  # every date
-DEAL, SLTP = 1, 6
+DEAL, PENDING, SLTP, MODIFY, REMOVE, CLOSE_BY = 1, 5, 6, 7, 8, 10
+BUY_LIMIT, SELL_LIMIT, BUY_STOP, SELL_STOP, BUY_STOP_LIMIT, SELL_STOP_LIMIT = range(2, 8)
 BUY, SELL = 0, 1
 
 Row = tuple[float, float, float, float]
@@ -87,6 +88,21 @@ def close(position: Any, volume: float | None = None, **more: Any) -> dict[str, 
 def protect(ticket: int, sl: float = 0.0, tp: float = 0.0) -> dict[str, Any]:
     """The request that sets both levels of a position."""
     return {"action": SLTP, "position": ticket, "sl": sl, "tp": tp}
+
+
+def pending(order_type: int, price: float, volume: float = 0.1, **more: Any) -> dict[str, Any]:
+    """A pending order on EURUSD."""
+    return {"action": PENDING, "symbol": "EURUSD", "type": order_type, "price": price, "volume": volume, "type_filling": 2, **more}
+
+
+def modify(ticket: int, price: float, **more: Any) -> dict[str, Any]:
+    """The request that changes a pending order."""
+    return {"action": MODIFY, "order": ticket, "price": price, **more}
+
+
+def remove(ticket: int) -> dict[str, Any]:
+    """The request that takes a pending order back."""
+    return {"action": REMOVE, "order": ticket}
 
 
 def done(answer: Any) -> Any:

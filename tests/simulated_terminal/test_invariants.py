@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from Backtest.simulated_terminal import AccountSpec, MarketEnded, SimulatedTerminal, SymbolSpec
-from tests.simulated_terminal.terminals import ALL, SLTP, Row, close, deal, protect, symbol, terminal
+from tests.simulated_terminal.terminals import ALL, DEAL, T0, Row, close, deal, modify, pending, protect, remove, symbol, terminal
 
 POINT = 1e-5
 SPECS = [
@@ -38,7 +38,7 @@ def rows(draw: st.DrawFn) -> list[Row]:
 
 ORDERS = st.lists(
     st.tuples(
-        st.sampled_from(["open", "close", "part", "protect", "nonsense"]),
+        st.sampled_from(["open", "close", "part", "protect", "pending", "pending", "modify", "remove", "nonsense"]),
         st.integers(0, 1),
         st.integers(1, 60),
         st.integers(-300, 300),
@@ -60,6 +60,8 @@ def request_of(made: SimulatedTerminal, order: tuple[str, int, int, int, int]) -
             "volume": stop / 100,
             "position": positions[0].ticket if positions else 3,
         }
+    if kind in ("pending", "modify", "remove"):
+        return about_an_order(made, order)
     if kind == "open" or not positions:
         return deal(side, size / 100, price=tick.bid if side else tick.ask, **levels)
     position = positions[size % len(positions)]
@@ -69,13 +71,32 @@ def request_of(made: SimulatedTerminal, order: tuple[str, int, int, int, int]) -
     return request | {"price": tick.bid if position.type == 0 else tick.ask}
 
 
+def about_an_order(made: SimulatedTerminal, order: tuple[str, int, int, int, int]) -> dict[str, Any]:
+    """Most are right, some are not: the server must say so."""
+    kind, side, size, stop, limit = order
+    bid, waiting = made.symbol_info_tick("EURUSD").bid, made.orders_get()
+    terms = {"type_time": size % 4, "expiration": T0 + (stop % 40) * 1800} if size % 3 == 0 else {}
+    if kind == "pending" or not waiting:
+        order_type = 2 + (size + side) % 6
+        rising = (order_type % 2 == 0) != (order_type < 4)
+        sign = (1 if rising else -1) if limit % 10 else -1
+        price = round(bid + sign * (abs(stop) + 20) * POINT, 5)
+        gap = (limit % 50) * POINT * (1 if order_type % 2 == 0 else -1)
+        levels = {"sl": round(price - 3 * gap, 5), "tp": round(price + 2 * gap, 5)} if size % 2 else {}
+        return pending(order_type, price, size / 100, stoplimit=round(price - gap, 5), type_filling=size % 3, **levels, **terms)
+    chosen = waiting[size % len(waiting)]
+    if kind == "remove":
+        return remove(chosen.ticket)
+    return modify(chosen.ticket, round(chosen.price_open + stop * POINT / 3, 5), stoplimit=chosen.price_stoplimit, **terms)
+
+
 def assert_foretold(made: SimulatedTerminal, request: dict[str, Any]) -> None:
     """What order_check objects to, order_send objects to, with the same code; what it lets pass is done."""
     check = made.order_check(request)
     before = made.account_info()
     answer = made.order_send(request)
     assert answer.retcode == (check.retcode or 10009)
-    if not check.retcode and request["action"] != SLTP and not request.get("position"):
+    if not check.retcode and request["action"] == DEAL and not request.get("position"):
         assert check.margin == pytest.approx(
             before.margin + made.order_calc_margin(request["type"], "EURUSD", request["volume"], answer.price)
         )
@@ -91,7 +112,9 @@ def assert_sound(made: SimulatedTerminal, account: AccountSpec, spec: SymbolSpec
     assert info.profit == pytest.approx(sum(each.profit for each in made.positions_get()), abs=1e-6)
     assert len({each.ticket for each in deals}) == len(deals)
     orders = made.history_orders_get(*ALL)
-    assert [each.ticket for each in orders] == sorted({each.order for each in deals if each.order})
+    assert sorted(each.ticket for each in orders if each.state == 4) == sorted({each.order for each in deals if each.order})
+    assert len({each.ticket for each in (*orders, *made.orders_get())}) == len(orders) + made.orders_total()
+    assert [each.time_done_msc for each in orders] == sorted(each.time_done_msc for each in orders)
     still = {each.ticket: each.volume for each in made.positions_get()}
     for ticket in {each.position_id for each in deals if each.position_id}:
         volumes = {entry: sum(each.volume for each in deals if each.position_id == ticket and each.entry == entry) for entry in (0, 1)}
@@ -101,7 +124,7 @@ def assert_sound(made: SimulatedTerminal, account: AccountSpec, spec: SymbolSpec
 
 def assert_inside_the_bars(deals: list[Any], spec: SymbolSpec, prices: list[Row]) -> None:
     for each in deals:
-        _, high, low, _ = prices[(each.time - 1_704_067_200) // 3600]
+        _, high, low, _ = prices[(each.time - T0) // 3600]
         spread = spec.spread_points * POINT if each.type == 0 else 0.0  # buys at the ask, sells at the bid
         assert low + spread - 1e-9 <= each.price <= high + spread + 1e-9
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, SymbolSpec, parity_account, parity_symbol
-from Backtest.simulated_terminal.book import Book, Position, Trigger
+from Backtest.simulated_terminal.book import Book, Kind, Position, Trigger
 from tests.simulated_terminal.terminals import (
     ALL,
     BUY,
@@ -129,14 +129,24 @@ def test_changed_stops_are_looked_at_first_and_changed_limits_last() -> None:
     blank = Position(1, "EURUSD", BUY, 0.1, 1.1, 1.0, 1.2, 0, 0, 0, 3, "")
     book.open(blank)
     book.open(replace(blank, ticket=2))
-    assert book.triggers["EURUSD"] == [Trigger(2, True), Trigger(1, True), Trigger(1, False), Trigger(2, False)]
+    assert book.triggers["EURUSD"] == [
+        Trigger(2, Kind.STOP_LOSS),
+        Trigger(1, Kind.STOP_LOSS),
+        Trigger(1, Kind.TAKE_PROFIT),
+        Trigger(2, Kind.TAKE_PROFIT),
+    ]
     book.protect(1, 1.05, 1.2)
-    assert book.triggers["EURUSD"][0] == Trigger(1, True)
+    assert book.triggers["EURUSD"][0] == Trigger(1, Kind.STOP_LOSS)
     book.protect(1, 1.05, 1.3)
-    assert book.triggers["EURUSD"] == [Trigger(1, True), Trigger(2, True), Trigger(2, False), Trigger(1, False)]
+    assert book.triggers["EURUSD"] == [
+        Trigger(1, Kind.STOP_LOSS),
+        Trigger(2, Kind.STOP_LOSS),
+        Trigger(2, Kind.TAKE_PROFIT),
+        Trigger(1, Kind.TAKE_PROFIT),
+    ]
     book.protect(2, 0.0, 0.0)
     book.reduce(1, 0.04, 5)
-    assert book.triggers["EURUSD"] == [Trigger(1, True), Trigger(1, False)]
+    assert book.triggers["EURUSD"] == [Trigger(1, Kind.STOP_LOSS), Trigger(1, Kind.TAKE_PROFIT)]
     book.reduce(1, 0.06, 6)
     assert book.triggers["EURUSD"] == []
 

@@ -1,0 +1,95 @@
+"""A trade request and all that is known when it is judged (pure)."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from Backtest.simulated_terminal import constants as c
+from Backtest.simulated_terminal.book import Position
+from Backtest.simulated_terminal.market import Quote
+from Backtest.simulated_terminal.money import BUY
+from Backtest.simulated_terminal.orders import Order, side_of
+from Backtest.simulated_terminal.structs import TradeRequest
+from Backtest.simulated_terminal.symbols import AccountSpec, SymbolSpec
+
+PASSED = 0
+INSTANT = frozenset({c.SYMBOL_TRADE_EXECUTION_REQUEST, c.SYMBOL_TRADE_EXECUTION_INSTANT})
+_GRID_NOISE = 1e-6  # of a step: 1.2440000000000002 is on the grid
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A request and all that is known when it is judged."""
+
+    request: TradeRequest
+    account: AccountSpec
+    now: int  # second on the server's clock
+    spec: SymbolSpec | None  # of the symbol, or of the position or order where the request names only that
+    quote: Quote | None
+    position: Position | None
+    order: Order | None  # the active one that the request names
+    session_open: bool
+    margin_free: float
+    margin_needed: float | None  # by an entry; None: a rate is missing
+    active: int = 0  # orders
+    lots_held: float = 0.0  # on the symbol in the direction of the request, positions and pending orders
+
+    @property
+    def opens(self) -> bool:
+        """Whether it asks for a new position, now or when its price comes."""
+        request = self.request
+        return request.action == c.TRADE_ACTION_PENDING or (request.action == c.TRADE_ACTION_DEAL and not request.position)
+
+    @property
+    def type(self) -> int:
+        """The type of the order: of the active one, where the request is about one."""
+        return self.order.type if self.order else self.request.type
+
+    @property
+    def side(self) -> int:
+        """ORDER_TYPE_BUY or ORDER_TYPE_SELL."""
+        return side_of(self.type)
+
+    @property
+    def price(self) -> float:
+        """What the side of the request pays or gets now."""
+        assert self.quote is not None  # the rule about quotes comes before
+        return self.quote.ask if self.side == BUY else self.quote.bid
+
+
+Rule = Callable[[Case], int]
+
+
+def on_grid(value: float, step: float) -> bool:
+    """Whether a value is a whole number of steps, but for binary noise; every value is, where `step` is 0.
+
+    >>> on_grid(0.07, 0.01), on_grid(0.075, 0.01)
+    (True, False)
+    """
+    steps = value / step if step else 0.0
+    return abs(steps - round(steps)) <= _GRID_NOISE
+
+
+def is_price(value: float, spec: SymbolSpec) -> bool:
+    """Whether a value can be a price of the symbol: finite, above 0, on its grid."""
+    return math.isfinite(value) and value > 0 and on_grid(value, spec.tick_size)
+
+
+def level_fits(level: float, spec: SymbolSpec) -> bool:
+    """Whether a stop loss or take profit is none (0.0) or a price."""
+    return level == 0 or is_price(level, spec)
+
+
+def distances(side: int, price: float, levels: tuple[float, float], spec: SymbolSpec) -> Iterator[int]:
+    """How far, in points, a position that closes at `price` is from its stop loss and its take profit, where it has them."""
+    sl, tp = levels
+    sign = 1 if side == BUY else -1
+    if sl:
+        yield spec.points(sign * (price - sl))
+    if tp:
+        yield spec.points(sign * (tp - price))
+
+
+def closing_price(side: int, quote: Quote) -> float:
+    """The price at which a position of this side closes."""
+    return quote.bid if side == BUY else quote.ask

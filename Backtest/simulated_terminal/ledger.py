@@ -1,0 +1,153 @@
+"""The account's money and what an execution does to it: the order's end, the deal, the balance and the position.
+
+Whoever drives it sets `now_msc` before each call; prices are what the market shows at that moment.
+"""
+
+from dataclasses import dataclass, replace
+
+from Backtest.simulated_terminal import constants as c
+from Backtest.simulated_terminal import money
+from Backtest.simulated_terminal.book import Book, Position
+from Backtest.simulated_terminal.market import Quote, ReplayMarket
+from Backtest.simulated_terminal.orders import Order
+from Backtest.simulated_terminal.structs import TradeDeal
+from Backtest.simulated_terminal.symbols import AccountSpec, SymbolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The account's money at one moment."""
+
+    balance: float
+    profit: float
+    equity: float
+    margin: float
+    margin_free: float
+
+    @property
+    def margin_level(self) -> float:
+        """In percent; 0.0 without margin."""
+        return money.level(self.equity, self.margin)
+
+
+class Ledger:
+    """One account on one market: what it is worth, and how executions are booked."""
+
+    def __init__(self, market: ReplayMarket, account: AccountSpec, book: Book) -> None:
+        self.market, self.account, self.book = market, account, book
+        self.now_msc = 0
+        self.specs: dict[str, SymbolSpec] = {name: series.spec for name, series in market.series.items()}
+        self.exchange = money.Exchange(account.currency, self.specs, self.quote)
+        self.exchange.refuse_unreachable()
+
+    # -- what there is
+
+    def quote(self, symbol: str) -> Quote | None:
+        """The quote that stands; None when there was none yet, or no such symbol."""
+        series = self.market.series.get(symbol)
+        return series.quote_at(self.now_msc) if series else None
+
+    def price_for(self, symbol: str, side: int) -> float:
+        """What a buyer pays or a seller gets now; 0.0 before the first quote."""
+        quote = self.quote(symbol)
+        if quote is None:
+            return 0.0
+        return quote.ask if side == money.BUY else quote.bid
+
+    def price_current(self, position: Position) -> float:
+        """The price at which the position would close."""
+        return self.price_for(position.symbol, position.closing_side)
+
+    def profit(self, position: Position) -> float:
+        """What the position would earn if it closed now, in the account's currency, without swap and commission."""
+        return self._earned(position, position.volume, self.price_current(position))
+
+    def figures(self) -> Figures:
+        """The account's money now."""
+        positions = self.book.positions.values()
+        profit = self.account.rounded(sum(map(self.profit, positions), 0.0))
+        equity = self.account.rounded(self.book.balance + profit + sum(position.swap for position in positions))
+        return self._with_margin(profit, equity, self._margin())
+
+    def order_margin(self, side: int, symbol: str, lots: float, price: float) -> float | None:
+        """The margin that an order would bind; None when a rate is missing. Raises KeyError for an unknown symbol."""
+        return money.order_margin(self.specs[symbol], side, lots, price, (self.account, self.exchange))
+
+    def order_profit(self, side: int, symbol: str, lots: float, prices: tuple[float, float]) -> float | None:
+        """The profit between the prices of opening and closing; None when a rate is missing. Raises KeyError likewise."""
+        spec = self.specs[symbol]
+        earned = money.profit(spec, money.signed(side, spec.units(lots)), *prices)
+        result = money.profit_in_account(spec, earned, prices[1], self.exchange)
+        return None if result is None else self.account.rounded(result)
+
+    # -- booking
+
+    def deposit(self, amount: float) -> None:
+        """Put money in: a deal of type balance."""
+        self.book.balance += amount
+        when = (self.now_msc // 1000, self.now_msc)
+        nothing = (0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0)
+        self.book.deals.append(TradeDeal((self.book.new_deal(), 0, *when, c.DEAL_TYPE_BALANCE, *nothing, amount, 0.0, "", "Deposit", "")))
+
+    def execute(self, order: Order, price: float) -> TradeDeal:
+        """Book the execution of an order at a price: its deal, the money, the position, and its end."""
+        closes = self.book.positions.get(order.closes) if order.closes else None
+        position_id = closes.ticket if closes else order.ticket
+        deal = self._deal_of(order, price, closes)
+        self.book.deals.append(deal)
+        self.book.balance = self.account.rounded(self.book.balance + (deal.profit + deal.swap + deal.commission + deal.fee))
+        if closes:
+            self.book.reduce(closes.ticket, order.volume, self.now_msc)
+        else:
+            self.book.open(self._position(order, price))
+        self.finish(replace(order, volume=0.0), c.ORDER_STATE_FILLED, position_id=position_id, price=price)
+        return deal
+
+    def finish(self, order: Order, state: int, *, position_id: int = 0, price: float | None = None, done_msc: int | None = None) -> None:
+        """Let an order be history. `price` and `done_msc` are those of now where they are not given."""
+        self.book.withdraw(order.ticket)
+        shown = self.price_for(order.symbol, order.side) if price is None else price
+        self.book.orders.append(order.done(state, self.now_msc if done_msc is None else done_msc, position_id, shown))
+
+    def _with_margin(self, profit: float, equity: float, margin: float) -> Figures:
+        return Figures(self.book.balance, profit, equity, margin, self.account.rounded(equity - margin))
+
+    def _deal_of(self, order: Order, price: float, closes: Position | None) -> TradeDeal:
+        now, lots = self.now_msc, order.volume
+        entry = c.DEAL_ENTRY_OUT if closes else c.DEAL_ENTRY_IN
+        profit = self._earned(closes, lots, price) if closes else 0.0
+        # a part of the position takes its share of the swap with it
+        swap = self.account.rounded(closes.swap * lots / closes.volume) if closes else 0.0
+        money_of = (self._commission(order, price, closes), swap, profit, 0.0)
+        kinds = (order.side, entry, order.magic, closes.ticket if closes else order.ticket, order.reason)
+        row = (self.book.new_deal(), order.ticket, now // 1000, now, *kinds, lots, price, *money_of, order.symbol, order.comment, "")
+        return TradeDeal(row)
+
+    def _commission(self, order: Order, price: float, closes: Position | None) -> float:
+        units = self.specs[order.symbol].units(order.volume)
+        # backtesting.py hands its commission the size of the trade, also at the exit: `_Broker._close_trade`
+        side = closes.side if closes else order.side
+        return self.account.rounded(0.0 - self.account.commission(money.signed(side, units), price))
+
+    def _position(self, order: Order, price: float) -> Position:
+        now = self.now_msc
+        known = (order.ticket, order.symbol, order.side, order.volume, price, order.sl, order.tp)
+        return Position(*known, now, now, order.magic, order.reason, order.comment)
+
+    def _earned(self, position: Position, lots: float, price: float) -> float:
+        spec = self.specs[position.symbol]
+        earned = money.profit(spec, money.signed(position.side, spec.units(lots)), position.price_open, price)
+        result = money.profit_in_account(spec, earned, price, self.exchange)
+        assert result is not None  # without a rate nothing was opened
+        return self.account.rounded(result)
+
+    def _margin(self) -> float:
+        symbols = {position.symbol for position in self.book.positions.values()}
+        return self.account.rounded(sum((self._margin_on(symbol) for symbol in sorted(symbols)), 0.0))
+
+    def _margin_on(self, symbol: str) -> float:
+        held = self.book.on(symbol)
+        long, short = (
+            money.Leg.of(side, ((each.volume, each.price_open) for each in held if each.side == side)) for side in (money.BUY, money.SELL)
+        )
+        return money.hedged_margin(self.specs[symbol], long, short, (self.account, self.exchange)) or 0.0

@@ -1,0 +1,116 @@
+"""What the moving market does to an account: levels and pending orders fill, orders expire, positions without margin close."""
+
+from typing import NamedTuple
+
+from Backtest.simulated_terminal import constants as c
+from Backtest.simulated_terminal.book import Kind, Position, Trigger
+from Backtest.simulated_terminal.ledger import Figures, Ledger
+from Backtest.simulated_terminal.market import Event
+from Backtest.simulated_terminal.money import BUY
+from Backtest.simulated_terminal.orders import Order
+from Backtest.simulated_terminal.triggers import fill_price, gap_price, gap_touch, takes_profit_at_once, touch
+from Backtest.simulated_terminal.unfolding import Bar
+
+
+class Playing(NamedTuple):
+    """A bar that plays, seen from both sides; `opening`: only its open is known to the account yet."""
+
+    bid: Bar
+    ask: Bar
+    opening: bool
+
+    def side(self, side: int) -> Bar:
+        """The prices at which this side trades."""
+        return self.ask if side == BUY else self.bid
+
+
+class Matching(Ledger):
+    """An account on a market that moves."""
+
+    def arrive(self, now_msc: int) -> None:
+        """Let it be this moment. Nothing happens between two events of the market but that orders expire."""
+        self.now_msc = now_msc
+        self._expire()
+
+    def play(self, event: Event) -> None:
+        """Let an event of the market do to the account what it does."""
+        self.arrive(event.time_msc)
+        for symbol in event.symbols:
+            if self.book.triggers.get(symbol) and (self.specs[symbol].gaps_fill_at_open or not event.opening):
+                self._play_bar(symbol, opening=event.opening)
+        # backtesting.py looks at the equity at the close only; an account with a stop-out level at every quote
+        if self.book.positions and (self.account.stop_out or not event.opening):
+            self._stop_out()
+
+    def _expire(self) -> None:
+        due = [(order.ends, order) for order in self.book.active.values() if order.ends is not None and order.ends * 1000 <= self.now_msc]
+        for ends, order in sorted(due, key=lambda each: (each[0], each[1].ticket)):
+            self.finish(order, c.ORDER_STATE_EXPIRED, done_msc=ends * 1000)
+
+    def _play_bar(self, symbol: str, *, opening: bool) -> None:
+        """Look once at all that waits, in its order; then, as backtesting.py does, once more when a position that the bar
+        opened at market has brought levels: they are what the first look leaves out."""
+        playing = self._playing(symbol, opening=opening)
+        waiting, positions = self.book.triggers[symbol], self.book.positions
+        fresh = {each for each in waiting if each.kind is not Kind.ORDER and positions[each.ticket].time_msc // 1000 == playing.bid.time}
+        again = self._look_at([each for each in waiting if each not in fresh], playing) or bool(fresh)
+        if again and not opening:
+            self._look_at(list(waiting), playing)
+
+    def _playing(self, symbol: str, *, opening: bool) -> Playing:
+        series = self.market.series[symbol]
+        bid = series.whole(series.index_at(self.now_msc))
+        opened, high, low, close = (series.ask(price, bid.spread) for price in (bid.open, bid.high, bid.low, bid.close))
+        return Playing(bid, bid._replace(open=opened, high=high, low=low, close=close), opening)
+
+    def _look_at(self, waiting: list[Trigger], playing: Playing) -> bool:
+        """Fill what the bar reaches; whether a fill asks for one more look at everything."""
+        again = False
+        for trigger in waiting:
+            if trigger.kind is Kind.ORDER:
+                order = self.book.active.get(trigger.ticket)
+                again |= order is not None and self._look_at_order(order, playing)
+            else:
+                self._look_at_level(trigger, playing)
+        return again
+
+    def _look_at_level(self, trigger: Trigger, playing: Playing) -> None:
+        position, is_stop = self.book.positions.get(trigger.ticket), trigger.kind is Kind.STOP_LOSS
+        if position is None or not (position.sl if is_stop else position.tp):
+            return
+        price = (gap_price if playing.opening else fill_price)(position, playing.side(position.closing_side), is_stop=is_stop)
+        if price is not None:
+            level, reason = (position.sl, c.ORDER_REASON_SL) if is_stop else (position.tp, c.ORDER_REASON_TP)
+            self._exit(position, price, reason, f"[{trigger.kind} {level:.{self.specs[position.symbol].digits}f}]")
+
+    def _look_at_order(self, order: Order, playing: Playing) -> bool:
+        activated, price = (gap_touch if playing.opening else touch)(order, playing.side(order.side))
+        if price is None:
+            if activated:
+                self.book.change(order.activated())
+            return False
+        if not self._affordable(order, price):
+            self.finish(order, c.ORDER_STATE_CANCELED)  # [D] retcode 10041's meaning: the activation is rejected, the order cancelled
+            return False
+        self.execute(order, price)
+        return takes_profit_at_once(order, playing.side(1 - order.side))
+
+    def _affordable(self, order: Order, price: float) -> bool:
+        needed = self.order_margin(order.side, order.symbol, order.volume, price)
+        return needed is not None and needed <= self.figures().margin_free
+
+    def _stop_out(self) -> None:
+        while self.book.positions and (now := self._broke()):
+            worst = min(self.book.positions.values(), key=lambda position: self.profit(position) + position.swap)
+            comment = f"[so {now.margin_level:.2f}%/{now.equity:.2f}/{now.margin:.2f}]"
+            self._exit(worst, self.price_current(worst), c.ORDER_REASON_SO, comment)
+
+    def _broke(self) -> Figures | None:
+        now = self.figures()
+        short_of_margin = now.margin > 0 and now.margin_level < self.account.stop_out
+        return now if short_of_margin or now.equity <= 0 else None
+
+    def _exit(self, position: Position, price: float, reason: int, comment: str) -> None:
+        kept = comment[: self.account.comment_length]
+        what = (self.book.new_order(), position.symbol, position.closing_side, position.volume, price, 0.0, 0.0)
+        self.execute(Order(*what, self.now_msc, position.magic, reason, kept, position.volume, closes=position.ticket), price)
