@@ -287,6 +287,10 @@ def test_what_is_durable_is_synchronised_fully(record: AuditLogger) -> None:
             assert record._rows("PRAGMA synchronous")[0][0] == mode  # NORMAL loses rows when the power fails
 
 
+def test_the_writer_cannot_replace_a_row_past_the_triggers_and_keeps_its_references(record: AuditLogger) -> None:
+    assert [record._rows(f"PRAGMA {name}")[0][0] for name in ("recursive_triggers", "foreign_keys")] == [1, 1]
+
+
 def test_what_another_program_locks_is_not_written(record: AuditLogger, path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

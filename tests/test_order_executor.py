@@ -40,6 +40,7 @@ from tests.simulated_terminal.terminals import ALL, H1, bars, flat, symbol
 
 BOUGHT = "an id of the caller"
 SUCCESS = (1, "Success")
+INSTANT_EXECUTION, MARKET_EXECUTION = 1, 2
 REQUOTE, PRICE_CHANGED, PRICE_OFF, TOO_MANY, INVALID_FILL = 10004, 10020, 10021, 10024, 10030
 PERMANENT = [
     code for code in RETCODES if verdict_of(code, SUCCESS).outcome is Outcome.REFUSED and verdict_of(code, SUCCESS).retry is Retry.NO
@@ -109,9 +110,9 @@ class Desk:
         return [(row[0], json.loads(row[1])) for row in self.record._rows(sql, order_id)]
 
 
-def opened(folder: Path, **given: object) -> Desk:
+def opened(folder: Path, *, execution: int = MARKET_EXECUTION, **given: object) -> Desk:
     config = live_settings(folder, retry_backoff_base=2.0, **given)
-    market = ReplayMarket({"EURUSD": (symbol(spread_points=10), bars(flat(1.2, 48)))}, H1)
+    market = ReplayMarket({"EURUSD": (symbol(spread_points=10, execution=execution), bars(flat(1.2, 48)))}, H1)
     # a replay at the market's own pace that really waits for nothing
     inner = SimulatedTerminal(market, AccountSpec(), speed=1.0, real_sleep=lambda _: None)
     terminal = FaultyTerminal(inner)
@@ -178,6 +179,11 @@ def test_an_order_check_that_refuses_sends_nothing(code: int, desk: Desk) -> Non
     assert (told["status"], told["success"], told["attempts"]) == ("FAILED", False, 0)
     assert told["message"].startswith(f"order_check: {code} ")
     assert desk.terminal.sent == []
+
+
+def test_an_order_check_that_answers_like_an_order_send_is_not_good(desk: Desk) -> None:
+    desk.terminal.checks.append(10009)
+    assert (desk.buy()["status"], desk.terminal.sent) == ("FAILED", [])
 
 
 def test_an_order_check_without_an_answer_sends_nothing_and_the_order_can_be_carried_out_later(desk: Desk) -> None:
@@ -443,6 +449,14 @@ def test_an_order_without_a_comment_is_known_by_its_fingerprint(desk: Desk) -> N
     assert (desk.status(), desk.order().ticket) == (Status.FILLED, desk.positions()[-1].ticket)
 
 
+def test_an_order_that_belongs_to_another_decision_is_not_taken_for_this_one(desk: Desk) -> None:
+    desk.terminal.faults.extend([without_answer(), executed_as(10009, comment="")])
+    desk.buy()
+    assert desk.buy("another")["status"] == "FILLED"
+    desk.wait(40)
+    assert desk.status() is Status.ABSENT
+
+
 def test_two_orders_with_the_same_fingerprint_need_a_person(desk: Desk) -> None:
     def twice(terminal: FaultyTerminal, request: Request) -> None:
         terminal.inner.order_send(request | {"comment": ""})
@@ -543,6 +557,14 @@ def test_an_unsupported_filling_mode_is_changed_once(desk: Desk) -> None:
     desk.terminal.faults.extend([answered(INVALID_FILL)] * 9)
     assert desk.buy("another")["status"] == "FAILED"
     assert [request["type_filling"] for request in desk.terminal.sent] == [0, 1, 0, 1]
+
+
+def test_a_third_filling_mode_is_not_tried(tmp_path: Path) -> None:
+    desk = opened(tmp_path, execution=INSTANT_EXECUTION)
+    desk.terminal.faults.extend([answered(INVALID_FILL)] * 2)
+    assert desk.buy()["status"] == "FAILED"
+    assert [request["type_filling"] for request in desk.terminal.sent] == [0, 1]
+    desk.record.close()
 
 
 def test_a_filling_mode_that_the_check_refuses_is_changed_before_anything_is_sent(desk: Desk) -> None:

@@ -31,7 +31,7 @@ class Evidence:
         """Average of the deals, weighted by volume; one deal keeps its price to the last bit."""
         if len(self.deals) == 1:
             return self.deals[0].price
-        return sum(deal.price * deal.lots for deal in self.deals) / self.lots
+        return round(sum(deal.price * deal.lots for deal in self.deals) / self.lots, 10)
 
 
 @dataclass(frozen=True, slots=True)
