@@ -17,11 +17,11 @@ from Backtest.strategies import DEFAULTS
 from Live.errors import Unreachable
 from Live.indicators import with_indicators
 from Live.model import BarId, Intent, Kind, Magic, Quote, Side, SymbolSpec, Ticket, client_order_id
-from Live.order_requests import Label, Levels, Market, entry_request, faults
+from Live.order_requests import COMMENT_LIMIT, TRADE_ACTION_DEAL, Label, Levels, Market, entry_request, faults
 from Live.risk import lots_for_risk
 
 DEFAULT_DEVIATION = 20  # points; as the seed documents
-WARM_UP_BARS = 500  # before from_ts, so that indicators have values there
+WARM_UP_BARS = 1000  # of clock time before from_ts (nights and weekends have none), so that indicators have values there
 
 
 class BacktestingBridge:
@@ -65,10 +65,12 @@ class BacktestingBridge:
         Columns `signal` (BUY, SELL, CLOSE, PROTECT or HOLD: the bar's last decision), `confidence` (1.0, of HOLD 0.0), `price`
         (the bar's close) and `strategy_id`; with `indicators`, such as {'RSI': {'timeperiod': 14}}, their columns too. Moments
         without a time zone are on the server's clock. The strategy starts earlier, so that its indicators have values; its
-        orders fill as in a backtest. Raises BadInput or Unreachable.
+        orders fill as in a backtest. Raises BadInput, Unreachable, or StrategyFailed for what the strategy itself raises.
         """
         steps = _timeframe(timeframe)
         first, last = _epoch(from_ts), _epoch(to_ts)
+        if first > last:
+            raise BadInput(f"from_ts {from_ts} is after to_ts {to_ts}")
         frame = self._closed_bars(symbol, steps, first - WARM_UP_BARS * steps.seconds, last)
         decided = dict(self.session().warm_up(frame))
         rows = [self._signal_row(decided.get(time, ()), close) for time, close in zip(frame.index, frame["Close"], strict=True)]
@@ -79,10 +81,13 @@ class BacktestingBridge:
     def position_size(self, account_balance: float, risk_pct: float, stop_loss_price: float, entry_price: float, symbol: str) -> float:
         """Lots that lose `risk_pct` percent of the balance between entry and stop; 0.0 when the smallest order risks more.
 
-        Measured by what one lot really loses (`order_calc_profit`). Raises BadInput when entry and stop are the same.
+        Measured by what one lot really loses (`order_calc_profit`). Raises BadInput when entry and stop are the same, or the
+        risk is no percentage.
         """
         if stop_loss_price == entry_price:
             raise BadInput(f"the stop loss {stop_loss_price} is the entry price: there is no risk to size by")
+        if not 0 <= risk_pct <= 100:
+            raise BadInput(f"risk_pct is {risk_pct}; want a percentage of the balance, 0 to 100")
         terminal = self._terminal()
         side = 0 if stop_loss_price < entry_price else 1
         made = _answered(terminal, terminal.order_calc_profit(side, symbol, 1.0, float(entry_price), float(stop_loss_price)), symbol)
@@ -93,31 +98,35 @@ class BacktestingBridge:
 
         `signal_row` has `signal` (BUY, SELL, CLOSE) and `price`; `meta` has `symbol`, and may have `magic`, `sl`, `tp`, `comment` (at most
         16 ASCII characters), `deviation` (points) and, for CLOSE, `position`, `side` (BUY or SELL: of the position); `symbol_info` is
-        MetaTrader's, or a dict of it. Raises BadInput for a signal that is no order.
+        MetaTrader's, or a dict of it. Raises BadInput for a signal that is no order, and for a volume below the smallest one.
         """
-        spec = spec_of(symbol_info)
-        price = float(signal_row["price"])
-        quote = Quote(float(_field(symbol_info, "bid")) or price, float(_field(symbol_info, "ask")) or price, 0.0)
-        key = str(meta.get("comment") or self.strategy_id).encode("ascii", "ignore").decode()[:16] or "live"
-        market = Market(spec, quote)
+        spec, price = spec_of(symbol_info), float(signal_row["price"])
+        if meta.get("symbol", spec.name) != spec.name:
+            raise BadInput(f"meta is about {meta['symbol']}, symbol_info about {spec.name}")
+        lots = spec.tradable_lots(volume)
+        if not lots:
+            raise BadInput(
+                f"volume {volume} lots is less than the smallest order of {spec.name}, {spec.lot_min:g} lots: there is nothing to send"
+            )
+        market = Market(spec, Quote(_price(symbol_info, "bid", price), _price(symbol_info, "ask", price), 0.0))
+        key = str(meta.get("comment") or self.strategy_id).encode("ascii", "ignore").decode()[:COMMENT_LIMIT] or "live"
         label = Label(Magic(int(meta.get("magic", 0))), key, int(meta.get("deviation", DEFAULT_DEVIATION)))
-        signal = signal_row["signal"]
+        signal, side = signal_row["signal"], meta.get("side")
         if signal in ("BUY", "SELL"):
-            return entry_request(Side(signal), spec.tradable_lots(volume), market, label, Levels(meta.get("sl"), meta.get("tp")))
-        if signal == "CLOSE" and meta.get("position"):
-            request = entry_request(Side(meta["side"]).opposite, spec.tradable_lots(volume), market, label)
-            return request | {"position": int(meta["position"])}
+            return entry_request(Side(signal), lots, market, label, Levels(meta.get("sl"), meta.get("tp")))
+        if signal == "CLOSE" and meta.get("position") and side in ("BUY", "SELL"):
+            return entry_request(Side(side).opposite, lots, market, label) | {"position": int(meta["position"])}
         raise BadInput(f"signal {signal!r} makes no order: want BUY or SELL, or CLOSE with the position's ticket and side in meta")
 
     def simulate_precheck(self, order_request: Mapping[str, Any], account_info: Any) -> dict[str, Any]:
         """`pass`, `reason` (empty when it passes) and `warnings` for a request, without sending or recording anything."""
         terminal = self._terminal()
-        symbol = order_request["symbol"]
-        info = _answered(terminal, terminal.symbol_info(symbol), symbol)
+        symbol = str(order_request.get("symbol", ""))
+        info = _answered(terminal, terminal.symbol_info(symbol), symbol or "a request without a symbol")
         spec, quote = spec_of(info), Quote(info.bid, info.ask, 0.0)
         wrong = faults(order_request, spec, quote)
         warnings = []
-        if "volume" in order_request and not order_request.get("position"):
+        if not wrong and order_request["action"] == TRADE_ACTION_DEAL and not order_request.get("position"):
             margin = terminal.order_calc_margin(order_request["type"], symbol, order_request["volume"], order_request["price"])
             free = float(_field(account_info, "margin_free"))
             if margin is None or margin > free:
@@ -230,6 +239,12 @@ def _side_of(shown: Account, ticket: int) -> Side:
 
 def _field(info: Any, name: str) -> Any:
     return info[name] if isinstance(info, Mapping) else getattr(info, name)
+
+
+def _price(info: Any, name: str, otherwise: float) -> float:
+    """A price of symbol_info; the other one where it has none (a dict without quotes, a symbol without a tick yet)."""
+    given = info.get(name, 0.0) if isinstance(info, Mapping) else getattr(info, name)
+    return float(given) or otherwise
 
 
 def _timeframe(text: str) -> Timeframe:

@@ -112,7 +112,9 @@ class SymbolSpec:
         """
         if not wanted > 0 or not math.isfinite(wanted):
             return 0.0
-        lots = round(math.floor(min(wanted, self.lot_max) / self.lot_step + 1e-9) * self.lot_step, 8)
+        steps = min(wanted, self.lot_max) / self.lot_step
+        # 0.3 / 0.1 is 2.9999999999999996: the noise of a division, which grows with its result, is not a smaller order
+        lots = round(math.floor(steps + max(1e-9, steps * 1e-14)) * self.lot_step, 8)
         return lots if lots >= self.lot_min else 0.0
 
     def on_grid(self, price: float) -> float:
@@ -121,7 +123,7 @@ class SymbolSpec:
 
     def units(self, lots: float) -> float:
         """Units in so many lots, without the binary noise of 0.09321 * 100000."""
-        return round(lots * self.contract_size, 8)
+        return float(f"{lots * self.contract_size:.14g}")
 
 
 @dataclass(frozen=True, slots=True)

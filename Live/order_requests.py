@@ -20,6 +20,18 @@ EXECUTION_REQUEST, EXECUTION_INSTANT, EXECUTION_MARKET, EXECUTION_EXCHANGE = ran
 COMMENT_LIMIT = 16  # characters that survive at every server known
 
 
+# Source: mt5/reference.md §0: the package takes no int for a float and no float for an int.
+_TYPES = (
+    dict.fromkeys(("action", "magic", "order", "position", "type", "type_time", "type_filling", "deviation"), int)
+    | dict.fromkeys(("volume", "price", "sl", "tp", "stoplimit"), float)
+    | dict.fromkeys(("symbol", "comment"), str)
+)
+_NEEDED: Mapping[Any, tuple[str, ...]] = {
+    TRADE_ACTION_DEAL: ("symbol", "volume", "type", "price"),
+    TRADE_ACTION_SLTP: ("symbol", "position", "sl", "tp"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """How an order is marked as ours, and how far an instant execution may slip (points)."""
@@ -91,21 +103,33 @@ def at_quote(request: Mapping[str, Any], quote: Quote, *, filling: int | None = 
 
 
 def faults(request: Mapping[str, Any], spec: SymbolSpec, quote: Quote) -> list[str]:
-    """What the broker would refuse in a request, one sentence each; empty when it looks right."""
-    found = [
-        f"{field} must be finite, is {value}" for field, value in request.items() if isinstance(value, float) and not math.isfinite(value)
-    ]
-    found += _level_faults(request, spec, quote)
+    """What the broker, or the real package, would refuse in a request, one sentence each; empty when it looks right."""
+    broken = _form_faults(request)
+    if broken:
+        return broken  # nothing more can be said about it
+    found = _level_faults(request, spec, quote)
     if request["action"] != TRADE_ACTION_DEAL:
         return found
     lots = request["volume"]
     if not spec.lot_min <= lots <= spec.lot_max:
         found.append(f"volume {lots} lots is outside {spec.lot_min} to {spec.lot_max} of {spec.name}")
-    if not math.isclose(lots, round(lots / spec.lot_step) * spec.lot_step, rel_tol=0, abs_tol=1e-8):
+    if not math.isclose(lots, round(lots / spec.lot_step) * spec.lot_step, rel_tol=1e-14, abs_tol=1e-8):
         found.append(f"volume {lots} lots is off the {spec.lot_step} lot step of {spec.name}")
     if not request["price"] > 0:
         found.append(f"price must be above 0, is {request['price']}")
     return found
+
+
+def _form_faults(request: Mapping[str, Any]) -> list[str]:
+    """What is missing, of a wrong type or no number."""
+    missing = [f"{field} is missing" for field in _NEEDED.get(request.get("action"), ("action",)) if field not in request]
+    for field, value in request.items():
+        wanted = _TYPES.get(field)
+        if wanted is not None and not isinstance(value, wanted):
+            missing.append(f"{field} must be {'a' if wanted is not int else 'an'} {wanted.__name__}, is {value!r}")
+        elif isinstance(value, float) and not math.isfinite(value):
+            missing.append(f"{field} must be finite, is {value}")
+    return missing
 
 
 def _level_faults(request: Mapping[str, Any], spec: SymbolSpec, quote: Quote) -> list[str]:

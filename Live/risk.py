@@ -1,5 +1,6 @@
 """The rules that stop entries (pure): small objects that answer with numbers. Money rules round towards less risk."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -61,7 +62,7 @@ class MaxDailyLoss:
     def check(self, facts: Facts) -> Denial | None:
         """Reached counts as exceeded."""
         lost = daily_loss_pct(facts.equity, facts.opening_equity)
-        return Denial("MAX_DAILY_LOSS_PCT, percent lost today", lost, self.limit) if lost >= self.limit else None
+        return None if lost < self.limit else Denial("MAX_DAILY_LOSS_PCT, percent lost today", lost, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +122,21 @@ def first_denial(rules: Iterable[Rule], facts: Facts) -> Denial | None:
 
 
 def daily_loss_pct(equity: float, opening_equity: float) -> float:
-    """Percent of the day's opening equity that are gone; 0.0 on a day that has won.
+    """Percent of the day's opening equity that are gone; 0.0 on a day that has won, 100.0 where that cannot be told.
 
     >>> daily_loss_pct(9_700.0, 10_000.0)
     3.0
     """
-    return max(0.0, (opening_equity - equity) * 100 / opening_equity) if opening_equity > 0 else 100.0
+    if not opening_equity > 0 or not math.isfinite(equity):
+        return 100.0
+    return max(0.0, (opening_equity - equity) * 100 / opening_equity)
 
 
 def lots_for_risk(equity: float, risk_fraction: float, loss_per_lot: float, spec: SymbolSpec) -> float:
     """Lots that lose at most `equity * risk_fraction` at the stop, where one lot loses `loss_per_lot` (both in account currency).
 
     0.0 means that the smallest lot already risks too much. Raises ValueError unless the loss is above zero: a stop
-    on the wrong side has no risk to size by.
+    on the wrong side has no risk to size by; and unless the fraction is between 0 and 1.
 
     >>> spec = SymbolSpec("EURUSD", 5, 1e-5, 1e-5, 1e5, 0.01, 0.01, 50.0, 0, 3, 2, "USD")
     >>> lots_for_risk(10_000, 0.01, 200.0, spec)
@@ -141,6 +144,8 @@ def lots_for_risk(equity: float, risk_fraction: float, loss_per_lot: float, spec
     """
     if not loss_per_lot > 0:
         raise ValueError(f"one lot must lose something at the stop, it makes {-loss_per_lot:g}")
+    if not 0 <= risk_fraction <= 1:
+        raise ValueError(f"the risk is a fraction of the equity, 0 to 1, not {risk_fraction:g}")
     return spec.tradable_lots(equity * risk_fraction / loss_per_lot)
 
 
@@ -150,4 +155,5 @@ def capped(lots: float, open_lots: float, limit: float, spec: SymbolSpec) -> flo
 
 
 def _above(rule: str, measured: float, limit: float) -> Denial | None:
-    return Denial(rule, measured, limit) if measured > limit else None
+    # what cannot be measured (NaN) is not within the limit
+    return None if measured <= limit else Denial(rule, measured, limit)

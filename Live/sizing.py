@@ -31,9 +31,10 @@ class TooSmall(Exception):
 def strategy_units(sizing: Sizing, size: float, account: Account, quote: Quote) -> int:
     """Whole units, with the sign of `size`, that the backtest would trade at this quote. Raises TooSmall."""
     terms = _terms(sizing, size, quote)
-    units = units_of(size, margin_available(account.cash, account.open, terms), terms)
+    available = margin_available(account.cash, account.open, terms)
+    units = units_of(size, available, terms)
     if not units:
-        asked = f"{abs(size):.4g} of the free {account.cash:,.2f}"
+        asked = f"{abs(size):.4g} of the free margin of {available:,.2f}"
         raise TooSmall(f"{asked} does not pay for one unit at {terms.price}; the backtest would have cancelled it")
     return units
 

@@ -18,7 +18,7 @@ class Exit:
     """One closing deal with the entry that it closes: a row of `trades`."""
 
     deal: Deal
-    entry: Deal
+    entry: Deal  # all of the position's opening deals as one: their lots and costs together, at their average price
     commission: float  # the entry's share and the exit's, negative is a cost
 
     @property
@@ -36,8 +36,8 @@ class TradeBook:
     """The deals of our positions, by position. Adding a deal twice changes nothing."""
 
     def __init__(self) -> None:
-        self._entries: dict[int, Deal] = {}
-        self._deals: dict[int, Deal] = {}
+        self._entries: dict[int, Deal] = {}  # by position
+        self._known: set[int] = set()
         self._exits: dict[str, list[Exit]] = defaultdict(list)  # by symbol, oldest first
         self._levels: dict[int, tuple[float | None, float | None]] = {}
         self._closed: dict[str, list[ClosedTrade]] = defaultdict(list)
@@ -47,15 +47,18 @@ class TradeBook:
 
     def knows(self, deal: int) -> bool:
         """Whether a deal was added."""
-        return deal in self._deals
+        return deal in self._known
 
     def add(self, deal: Deal, spec: SymbolSpec, tag: object) -> Exit | None:
-        """Take a deal in; for a closing one, the exit that it makes."""
-        if deal.ticket in self._deals:
+        """Take a deal in; for a closing one, the exit that it makes. A close whose opening is not known makes none."""
+        if deal.ticket in self._known:
             return None
-        self._deals[deal.ticket] = deal
-        entry = self._entries.setdefault(deal.position_id, deal)
-        if deal.entry == "IN" or entry is deal:
+        self._known.add(deal.ticket)
+        entry = self._entries.get(deal.position_id)
+        if deal.entry == "IN":
+            self._entries[deal.position_id] = deal if entry is None else _together(entry, deal)
+            return None
+        if entry is None:
             return None
         # the part of the entry's costs that belongs to what is closed now
         share = (entry.commission + entry.fee) * (deal.lots / entry.lots)
@@ -104,6 +107,13 @@ def open_trade(position: Position, spec: SymbolSpec, tag: object) -> OpenTrade:
     """A position in backtesting.py's words."""
     size = spec.units(position.lots) * position.side.sign
     return OpenTrade(position.identifier, size, position.price_open, pd.Timestamp(position.epoch, unit="s"), position.sl, position.tp, tag)
+
+
+def _together(first: Deal, more: Deal) -> Deal:
+    """An entry that was filled in parts, as one deal with the name and the time of the first."""
+    lots = round(first.lots + more.lots, 8)
+    price = (first.price * first.lots + more.price * more.lots) / (first.lots + more.lots)
+    return replace(first, lots=lots, price=price, commission=first.commission + more.commission, fee=first.fee + more.fee)
 
 
 def _closed_trade(made: Exit, spec: SymbolSpec, tag: object) -> ClosedTrade:
