@@ -38,19 +38,19 @@ class IntentCarrier:
                 blocked = _blocking(self._close(intent, intent.size)) or blocked
 
     def reclose(self, order: Order) -> None:
-        """Decide a full close again whose order is proved not to have happened, if its position is still there.
+        """Decide a full close, or levels, again whose order is proved not to have happened, if the position is still there.
 
-        Closing by ticket cannot open anything: the server refuses a second one (FAULTS.md §2.7).
+        Closing by ticket cannot open anything: the server refuses a second one. Levels are absolute: setting them twice
+        is setting them once, unless others were decided since (FAULTS.md §2.7).
         """
-        old = order.intent
-        if old.kind is not Kind.EXIT or self._desk.state.position(old.position) is None:
+        old, record = order.intent, self._desk.record
+        if old.kind not in (Kind.EXIT, Kind.SLTP) or self._desk.state.position(old.position) is None:
             return
         leg = f"{old.leg}+"
         again = replace(old, leg=leg, order_id=client_order_id(old.bar, old.kind, leg))
-        if self._desk.record.order(again.order_id) is None:
-            with self._desk.record.transaction(durable=True):
-                self._desk.record.add_intent(again)
-            self._close(again, again.size)
+        if record.order(again.order_id) is None and (old.kind is Kind.EXIT or record.is_newest(old)):
+            record.add_intent(again)
+            self._close(again, again.size) if old.kind is Kind.EXIT else self._protect(again)
 
     def _failed_to_close(self, order: Order) -> bool:
         closes = order.intent.kind in (Kind.EXIT, Kind.PARTIAL) and order.status is not Status.PENDING

@@ -33,7 +33,7 @@ class SymbolTrader:
         self._started = False
 
     def _start(self) -> None:
-        """Warm the strategy up on the bars before the one that is to be decided next, and finish what an earlier run left pending."""
+        """Warm the strategy up on the bars before the one that is to be decided next."""
         desk = self._desk
         bars, _ = desk.connector.closed_bars(self.symbol, desk.timeframe, desk.config.warmup_bars)
         history = bars[:-1] if self._last is None else [bar for bar in bars if bar.epoch <= self._last]
@@ -41,17 +41,12 @@ class SymbolTrader:
         self._started = True
         if self._last is None and history:
             self._last = history[-1].epoch
-        pending = [
-            order.intent.bar for order in desk.record.orders_with((Status.PENDING,), desk.slot) if order.intent.symbol == self.symbol
-        ]
-        for bar in dict.fromkeys(pending):
-            orders = desk.record.orders_of(bar)
-            self._carrier.carry_out([order.intent for order in orders if order.status is Status.PENDING], orders)
 
     def turn(self) -> int:
         """Decide and act on what has closed since the last turn; the number of bars decided. Raises Unreachable."""
         if not self._started:
             self._start()
+        self._finish_pending()
         bars, forming = self._new_bars()
         decided = 0
         followers = [bar.epoch for bar in bars[1:]] + ([] if forming is None else [forming])
@@ -61,6 +56,16 @@ class SymbolTrader:
             self._guarded(lambda bar=bar, follower=follower: self._decide(bar, follower, act=follower == forming))  # type: ignore[misc]
             decided += not self.failed
         return decided
+
+    def _finish_pending(self) -> None:
+        """Carry out what was decided and could not be sent: by a run that ended, or while the terminal did not answer."""
+        desk = self._desk
+        pending = [
+            order.intent.bar for order in desk.record.orders_with((Status.PENDING,), desk.slot) if order.intent.symbol == self.symbol
+        ]
+        for bar in dict.fromkeys(pending):
+            orders = desk.record.orders_of(bar)
+            self._carrier.carry_out([order.intent for order in orders if order.status is Status.PENDING], orders)
 
     def reclose(self, order: Order) -> None:
         """Decide a full close again whose order is proved not to have happened."""

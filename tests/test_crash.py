@@ -144,11 +144,8 @@ def run(arguments: list[str]) -> Callable[..., int]:
 
 
 def missed(account: Account) -> set[str]:
-    """When the trades were opened that cannot be as they would have been: their order, or its levels, were given up for safety."""
-    absent = "FROM orders AS o WHERE status = 'ABSENT'"
-    entries = account.rows(f"SELECT timestamp {absent} AND kind = 'ENTRY'")
-    guarded = account.rows(f"SELECT entry_time FROM trades WHERE position_ticket IN (SELECT position_ticket {absent} AND kind = 'SLTP')")
-    return {time for (time,) in (*entries, *guarded)}
+    """When the entries were due that were given up for safety; closes and levels are decided again."""
+    return {time for (time,) in account.rows("SELECT timestamp FROM orders WHERE status = 'ABSENT' AND kind = 'ENTRY'")}
 
 
 def same_trades(account: Account, uninterrupted: Account) -> bool:

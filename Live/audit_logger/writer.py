@@ -147,6 +147,11 @@ class AuditLogger:
         where = "slot = ? AND symbol = ? AND timeframe = ? AND bar_epoch = ?"
         return self._orders(where, str(bar.slot), bar.symbol, bar.timeframe, bar.epoch)
 
+    def is_newest(self, intent: Intent) -> bool:
+        """Whether no later order of this kind was put down for the same position."""
+        sql = "SELECT client_order_id FROM orders WHERE slot = ? AND kind = ? AND position_ticket = ? ORDER BY id DESC LIMIT 1"
+        return bool(self._value(sql, str(intent.bar.slot), intent.kind.value, intent.position) == intent.order_id)
+
     def orders_with(self, statuses: Iterable[Status], slot: Slot) -> list[Order]:
         """Our orders in these states, oldest first."""
         names = [status.value for status in statuses]

@@ -1,0 +1,116 @@
+"""The whole trader on a terminal whose answers go wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backtesting import Strategy
+
+from Backtest.simulated_terminal import SimulatedTerminal
+from tests.faulty_terminal import Fault, FaultyTerminal, answer_lost, answered, without_answer
+from tests.live_runs import Ran, eurusd, loaded, run_live
+
+
+class InAndOut(Strategy):
+    """Buys on bar 10, moves its stop on bar 15, closes on bar 20."""
+
+    def init(self) -> None:
+        pass
+
+    def next(self) -> None:
+        bar, price = len(self.data), self.data.Close[-1]
+        if bar == 10:
+            self.buy(size=1000, sl=price - 0.02)
+        elif bar == 15:
+            for trade in self.trades:
+                trade.sl = price - 0.01
+        elif bar == 20:
+            self.position.close()
+
+
+def run(folder: Path, arrange: Callable[[FaultyTerminal], None]) -> Ran:
+    def made(*args: Any, **options: Any) -> FaultyTerminal:
+        terminal = FaultyTerminal(SimulatedTerminal(*args, **options))
+        arrange(terminal)
+        return terminal
+
+    return run_live(folder, loaded(InAndOut), eurusd(40), made_by=made)
+
+
+def statuses(ran: Ran) -> list[tuple[str, str]]:
+    return [(row["kind"], row["status"]) for row in ran.rows("SELECT kind, status FROM orders ORDER BY id")]
+
+
+def trades(ran: Ran) -> list[tuple[Any, ...]]:
+    return [tuple(row.values()) for row in ran.rows("SELECT entry_time, exit_time, entry_price, exit_price, size FROM trades")]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    return run(tmp_path_factory.mktemp("undisturbed"), lambda terminal: None)
+
+
+def at_send(number: int, fault: Fault) -> Callable[[FaultyTerminal], None]:
+    """This fault for the n-th order, from 1; the others are answered truly."""
+
+    def truly(terminal: FaultyTerminal, request: dict[str, Any]) -> Any:
+        return terminal.inner.order_send(request)
+
+    return lambda terminal: terminal.faults.extend([truly] * (number - 1) + [fault])
+
+
+def test_without_faults_it_enters_protects_and_leaves(undisturbed: Ran) -> None:
+    assert statuses(undisturbed) == [("ENTRY", "FILLED"), ("SLTP", "FILLED"), ("EXIT", "FILLED")]
+    assert len(trades(undisturbed)) == 1
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_answers_that_are_lost_change_nothing(number: int, tmp_path: Path, undisturbed: Ran) -> None:
+    ran = run(tmp_path, at_send(number, answer_lost()))
+    assert statuses(ran) == statuses(undisturbed)
+    assert trades(ran) == trades(undisturbed)
+
+
+def test_an_entry_that_was_not_delivered_is_missed_and_what_follows_finds_nothing_to_do(tmp_path: Path) -> None:
+    ran = run(tmp_path, at_send(1, without_answer()))
+    assert statuses(ran) == [("ENTRY", "ABSENT")]
+    assert ran.code == 0
+
+
+def test_an_exit_that_was_not_delivered_is_decided_again(tmp_path: Path) -> None:
+    ran = run(tmp_path, at_send(3, without_answer()))
+    assert statuses(ran) == [("ENTRY", "FILLED"), ("SLTP", "FILLED"), ("EXIT", "ABSENT"), ("EXIT", "FILLED")]
+    assert len(trades(ran)) == 1
+
+
+def test_levels_that_were_not_delivered_are_set_again(tmp_path: Path, undisturbed: Ran) -> None:
+    ran = run(tmp_path, at_send(2, without_answer()))
+    assert statuses(ran) == [("ENTRY", "FILLED"), ("SLTP", "ABSENT"), ("SLTP", "FILLED"), ("EXIT", "FILLED")]
+    assert trades(ran) == trades(undisturbed)
+
+
+@pytest.mark.parametrize("function", ["order_check", "symbol_info_tick", "orders_get"])
+def test_an_exit_that_could_not_be_sent_is_sent_as_soon_as_the_terminal_answers(function: str, tmp_path: Path) -> None:
+    def silent_once(terminal: FaultyTerminal) -> None:
+        def blind() -> None:
+            if len(terminal.sent) == 2 and terminal.inner.positions_get()[0].sl and terminal.clock.progress[0] == 21 and not done:
+                done.append(True)
+                terminal.blind.add(function)
+                terminal.before["terminal_info"] = terminal.blind.clear
+
+        done: list[bool] = []
+        terminal.before[function] = blind
+
+    ran = run(tmp_path, silent_once)
+    assert statuses(ran) == [("ENTRY", "FILLED"), ("SLTP", "FILLED"), ("EXIT", "FILLED")]
+    assert len(trades(ran)) == 1
+
+
+def test_refused_orders_are_on_record_and_the_run_goes_on(tmp_path: Path) -> None:
+    ran = run(tmp_path, at_send(1, answered(10019)))
+    assert statuses(ran) == [("ENTRY", "FAILED")]
+    assert ran.rows("SELECT retcode, message FROM orders") == [
+        {"retcode": 10019, "message": "10019 NO_MONEY: there is not enough free margin"}
+    ]
+    assert ran.code == 0
