@@ -54,6 +54,7 @@ CLOCK = "Live.clock"
 PURE = (
     """
     Live.model Live.outcomes Live.risk Live.sizing Live.order_requests Live.trade_book
+    Live.mt5_connector.shown Live.order_executor.evidence
     Backtest.decisions Backtest.errors Backtest.sizing
 """.split()
     + [

@@ -433,6 +433,29 @@ def test_an_acknowledged_order_that_leaves_no_trace_is_unknown_and_then_absent(c
     assert not desk.executor.has_open_questions()
 
 
+def test_an_order_whose_deals_cannot_be_read_yet_is_looked_at_again(desk: Desk) -> None:
+    desk.terminal.before["order_send"] = lambda: desk.terminal.blind.add("history_deals_get")
+    told = desk.buy()
+    assert (told["status"], told["retcode"]) == ("UNKNOWN", 10009)
+    desk.terminal.blind.clear()
+    desk.executor.settle()
+    assert desk.status() is Status.FILLED
+
+
+def test_an_order_that_vanishes_after_it_was_seen_is_unknown_again(desk: Desk) -> None:
+    desk.terminal.faults.append(answer_lost())
+    desk.terminal.before["order_send"] = lambda: desk.terminal.hidden.add("history_deals_get")
+    desk.buy()
+    desk.executor.settle()
+    assert desk.status() is Status.PLACED
+    desk.terminal.hidden.update(READS[:4])
+    desk.executor.settle()
+    assert desk.status() is Status.UNKNOWN
+    desk.terminal.hidden.clear()
+    desk.executor.settle()
+    assert desk.status() is Status.FILLED
+
+
 @pytest.mark.parametrize("comment", ["{0}", "{0}[x]", "#7 {0}", "{0:.8}", "{0:.12}"])
 def test_an_order_is_known_by_its_key_whatever_the_server_makes_of_the_comment(comment: str, desk: Desk) -> None:
     desk.terminal.faults.append(answer_lost(comment=comment.format(order_key(BOUGHT)).upper()))
@@ -691,6 +714,15 @@ def test_a_close_of_a_position_that_is_gone_is_cancelled_and_not_a_failure(desk:
     desk.close(position, "by hand")
     told = desk.close(position)
     assert (told["status"], told["retcode"]) == ("CANCELLED", 10036)
+
+
+def test_a_refused_close_whose_position_cannot_be_looked_up_is_a_failure(desk: Desk) -> None:
+    desk.buy()
+    (position,) = desk.connector.positions()
+    request = close_request(position, position.lots, desk.market(), desk.label())
+    desk.terminal.faults.append(answered(10013))
+    desk.terminal.before["order_send"] = lambda: desk.terminal.blind.add("positions_get")
+    assert desk.executor.execute_order(request, "close")["status"] == "FAILED"
 
 
 def test_a_stops_deal_with_the_comment_of_the_entry_is_not_the_entrys_fill(desk: Desk) -> None:
