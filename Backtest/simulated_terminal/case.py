@@ -27,6 +27,7 @@ class Case:
     spec: SymbolSpec | None  # of the symbol, or of the position or order where the request names only that
     quote: Quote | None
     position: Position | None
+    by: Position | None  # the opposite one, of a close by
     order: Order | None  # the active one that the request names
     session_open: bool
     margin_free: float

@@ -11,7 +11,7 @@ from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal import pending_checks as pending
 from Backtest.simulated_terminal.case import INSTANT, PASSED, Case, Rule, closing_price, distances, level_fits, on_grid
 from Backtest.simulated_terminal.money import BUY, SELL
-from Backtest.simulated_terminal.symbols import FILLING_FOK, FILLING_IOC
+from Backtest.simulated_terminal.symbols import FILLING_FOK, FILLING_IOC, ORDER_CLOSE_BY
 
 _FILLING_FLAG = {c.ORDER_FILLING_FOK: FILLING_FOK, c.ORDER_FILLING_IOC: FILLING_IOC}
 
@@ -30,10 +30,6 @@ def objection(case: Case, *, sending: bool) -> int:
 
 def _symbol_is_known(case: Case) -> int:
     return PASSED if case.spec is not None else c.TRADE_RETCODE_INVALID
-
-
-def _not_in_this_version(case: Case) -> int:  # noqa: ARG001 - a rule
-    return c.TRADE_RETCODE_INVALID_ORDER
 
 
 def _type_is_a_market_order(case: Case) -> int:
@@ -133,11 +129,26 @@ def _distances(case: Case, side: int, sl: float, tp: float) -> Iterator[int]:
 
 
 def _not_frozen(case: Case) -> int:
-    position, spec = case.position, case.spec
-    if position is None or spec is None or not spec.freeze_level:
+    spec = case.spec
+    if spec is None or not spec.freeze_level:
         return PASSED
-    near = any(distance < spec.freeze_level for distance in _distances(case, position.side, position.sl, position.tp))
+    away = (_distances(case, each.side, each.sl, each.tp) for each in (case.position, case.by) if each is not None)
+    near = any(distance < spec.freeze_level for each in away for distance in each)
     return c.TRADE_RETCODE_FROZEN if near else PASSED
+
+
+def _close_by_is_offered(case: Case) -> int:
+    return PASSED if case.spec is None or case.spec.order_mode & ORDER_CLOSE_BY else c.TRADE_RETCODE_INVALID_ORDER
+
+
+def _two_opposite_positions_are_there(case: Case) -> int:
+    request, position, by = case.request, case.position, case.by
+    if not request.position or not request.position_by:
+        return c.TRADE_RETCODE_INVALID
+    if position is None or by is None:
+        return c.TRADE_RETCODE_POSITION_CLOSED
+    opposite = position.symbol == by.symbol and position.side != by.side
+    return PASSED if opposite else c.TRADE_RETCODE_INVALID
 
 
 def _something_changes(case: Case) -> int:
@@ -239,5 +250,11 @@ _RULES: dict[int, tuple[Rule, ...]] = {
         _session_is_open,
         pending.order_is_not_frozen,
     ),
-    c.TRADE_ACTION_CLOSE_BY: (_not_in_this_version,),
+    c.TRADE_ACTION_CLOSE_BY: (
+        _close_by_is_offered,
+        _two_opposite_positions_are_there,
+        _account_may_trade,
+        _session_is_open,
+        _not_frozen,
+    ),
 }

@@ -92,16 +92,26 @@ class Ledger:
     def execute(self, order: Order, price: float) -> TradeDeal:
         """Book the execution of an order at a price: its deal, the money, the position, and its end."""
         closes = self.book.positions.get(order.closes) if order.closes else None
-        position_id = closes.ticket if closes else order.ticket
         deal = self._deal_of(order, price, closes)
-        self.book.deals.append(deal)
-        self.book.balance = self.account.rounded(self.book.balance + (deal.profit + deal.swap + deal.commission + deal.fee))
+        self._account_for(deal)
         if closes:
             self.book.reduce(closes.ticket, order.volume, self.now_msc)
         else:
             self.book.open(self._position(order, price))
-        self.finish(replace(order, volume=0.0), c.ORDER_STATE_FILLED, position_id=position_id, price=price)
+        self.finish(replace(order, volume=0.0), c.ORDER_STATE_FILLED, position_id=deal.position_id, price=price)
         return deal
+
+    def close_by(self, order: Order, held: Position, other: Position) -> TradeDeal:
+        """Close two opposite positions by each other: each at the open price of the other, whatever the market says.
+
+        The first deal closes `held` and carries the whole profit, the second one closes `other`: [K] so the book prints it.
+        """
+        first, second = self._exit_deal(order, held, by=other), self._exit_deal(order, other, by=held)
+        for deal, position in ((first, held), (second, other)):
+            self._account_for(deal)
+            self.book.reduce(position.ticket, order.volume, self.now_msc)
+        self.finish(replace(order, volume=0.0), c.ORDER_STATE_FILLED, position_id=held.ticket, price=other.price_open)
+        return first
 
     def finish(self, order: Order, state: int, *, position_id: int = 0, price: float | None = None, done_msc: int | None = None) -> None:
         """Let an order be history. `price` and `done_msc` are those of now where they are not given."""
@@ -112,15 +122,26 @@ class Ledger:
     def _with_margin(self, profit: float, equity: float, margin: float) -> Figures:
         return Figures(self.book.balance, profit, equity, margin, self.account.rounded(equity - margin))
 
+    def _account_for(self, deal: TradeDeal) -> None:
+        self.book.deals.append(deal)
+        self.book.balance = self.account.rounded(self.book.balance + (deal.profit + deal.swap + deal.commission + deal.fee))
+
     def _deal_of(self, order: Order, price: float, closes: Position | None) -> TradeDeal:
-        now, lots = self.now_msc, order.volume
+        profit = self._earned(closes, order.volume, price) if closes else 0.0
         entry = c.DEAL_ENTRY_OUT if closes else c.DEAL_ENTRY_IN
-        profit = self._earned(closes, lots, price) if closes else 0.0
+        return self._deal_row(order, (order.side, entry), (price, profit), closes)
+
+    def _exit_deal(self, order: Order, closes: Position, *, by: Position) -> TradeDeal:
+        profit = self._earned(closes, order.volume, by.price_open) if closes.ticket == order.closes else 0.0
+        return self._deal_row(order, (closes.closing_side, c.DEAL_ENTRY_OUT_BY), (by.price_open, profit), closes)
+
+    def _deal_row(self, order: Order, kind: tuple[int, int], price_and_profit: tuple[float, float], closes: Position | None) -> TradeDeal:
+        now, lots, (price, profit) = self.now_msc, order.volume, price_and_profit
         # a part of the position takes its share of the swap with it
         swap = self.account.rounded(closes.swap * lots / closes.volume) if closes else 0.0
         money_of = (self._commission(order, price, closes), swap, profit, 0.0)
-        kinds = (order.side, entry, order.magic, closes.ticket if closes else order.ticket, order.reason)
-        row = (self.book.new_deal(), order.ticket, now // 1000, now, *kinds, lots, price, *money_of, order.symbol, order.comment, "")
+        what = (*kind, order.magic, closes.ticket if closes else order.ticket, order.reason)
+        row = (self.book.new_deal(), order.ticket, now // 1000, now, *what, lots, price, *money_of, order.symbol, order.comment, "")
         return TradeDeal(row)
 
     def _commission(self, order: Order, price: float, closes: Position | None) -> float:

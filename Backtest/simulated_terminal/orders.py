@@ -47,6 +47,7 @@ class Order:
     type_time: int = c.ORDER_TIME_GTC
     expiration: int = 0  # second on the server's clock
     closes: int = 0  # ticket of the position that it closes
+    closes_by: int = 0  # identifier of the opposite position that closes it
 
     @property
     def side(self) -> int:
@@ -93,6 +94,6 @@ class Order:
 
     def _shown(self, state: int, done_msc: int, position_id: int, price_current: float) -> TradeOrder:
         times = (self.setup_msc // 1000, self.setup_msc, done_msc // 1000, done_msc, self.expiration)
-        kinds = (self.type, self.type_time, self.filling, state, self.magic, position_id, 0, self.reason)
+        kinds = (self.type, self.type_time, self.filling, state, self.magic, position_id, self.closes_by, self.reason)
         prices = (self.volume_initial, self.volume, self.price, self.sl, self.tp, price_current, self.stoplimit)
         return TradeOrder((self.ticket, *times, *kinds, *prices, self.symbol, self.comment, ""))

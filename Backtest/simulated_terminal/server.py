@@ -14,7 +14,7 @@ from Backtest.simulated_terminal.pending_checks import changed
 from Backtest.simulated_terminal.structs import TradeRequest
 
 _ABOUT_ORDERS = frozenset({c.TRADE_ACTION_MODIFY, c.TRADE_ACTION_REMOVE})
-_ABOUT_POSITIONS = frozenset({c.TRADE_ACTION_DEAL, c.TRADE_ACTION_SLTP})
+_ABOUT_POSITIONS = frozenset({c.TRADE_ACTION_DEAL, c.TRADE_ACTION_SLTP, c.TRADE_ACTION_CLOSE_BY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ class TradeServer(Matching):
     def _case(self, request: TradeRequest) -> Case:
         order = self.book.active.get(request.order) if request.action in _ABOUT_ORDERS else None
         position = self.book.positions.get(request.position) if request.action in _ABOUT_POSITIONS else None
-        symbol = order.symbol if order else request.symbol or (position.symbol if position else "")
+        by = self.book.positions.get(request.position_by) if request.action == c.TRADE_ACTION_CLOSE_BY else None
+        symbol = _symbol(request, order, position)
         spec, series = self.specs.get(symbol), self.market.series.get(symbol)
         entry = spec is not None and request.action == c.TRADE_ACTION_DEAL and not request.position
         return Case(
@@ -67,6 +68,7 @@ class TradeServer(Matching):
             spec=spec,
             quote=self.quote(symbol),
             position=position,
+            by=by,
             order=order,
             session_open=series is not None and series.is_open_at(self.now_msc),
             margin_free=self.figures().margin_free if entry else 0.0,
@@ -115,6 +117,18 @@ class TradeServer(Matching):
             closes=closes.ticket if closes else 0,
         )
 
+    def _close_by(self, case: Case) -> Answer:
+        request, quote, held, other = case.request, case.quote, case.position, case.by
+        assert quote is not None
+        assert held is not None
+        assert other is not None
+        lots = min(held.volume, other.volume)
+        kept = request.comment[: self.account.comment_length]
+        what = (self.book.new_order(), held.symbol, c.ORDER_TYPE_CLOSE_BY, lots, other.price_open, 0.0, 0.0, self.now_msc)
+        terms = (request.magic, c.ORDER_REASON_EXPERT, kept, lots)
+        deal = self.close_by(Order(*what, *terms, closes=held.ticket, closes_by=other.ticket), held, other)
+        return Answer(c.TRADE_RETCODE_DONE, deal.ticket, deal.order, lots, deal.price, quote.bid, quote.ask)
+
     def _protect(self, case: Case) -> Answer:
         self.book.protect(case.request.position, case.request.sl, case.request.tp)
         return Answer(c.TRADE_RETCODE_DONE)
@@ -138,10 +152,19 @@ class TradeServer(Matching):
         return Answer(c.TRADE_RETCODE_DONE, order=case.order.ticket)
 
 
+def _symbol(request: TradeRequest, order: Order | None, position: Position | None) -> str:
+    """What the request is about: the symbol that it names, unless its action does not ask for one."""
+    if order is not None:
+        return order.symbol
+    named = "" if request.action == c.TRADE_ACTION_CLOSE_BY else request.symbol
+    return named or (position.symbol if position else "")
+
+
 _CARRY_OUT: dict[int, Callable[[TradeServer, Case], Answer]] = {
     c.TRADE_ACTION_DEAL: TradeServer._deal,
     c.TRADE_ACTION_PENDING: TradeServer._place,
     c.TRADE_ACTION_SLTP: TradeServer._protect,
     c.TRADE_ACTION_MODIFY: TradeServer._modify,
     c.TRADE_ACTION_REMOVE: TradeServer._remove,
+    c.TRADE_ACTION_CLOSE_BY: TradeServer._close_by,
 }

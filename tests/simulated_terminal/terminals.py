@@ -105,6 +105,11 @@ def remove(ticket: int) -> dict[str, Any]:
     return {"action": REMOVE, "order": ticket}
 
 
+def close_by(ticket: int, other: int, **more: Any) -> dict[str, Any]:
+    """The request that closes two opposite positions by each other."""
+    return {"action": CLOSE_BY, "position": ticket, "position_by": other, **more}
+
+
 def done(answer: Any) -> Any:
     """The answer, proved to be one of success."""
     assert answer is not None

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from Backtest.simulated_terminal import AccountSpec, MarketEnded, SimulatedTerminal, SymbolSpec
-from tests.simulated_terminal.terminals import ALL, DEAL, T0, Row, close, deal, modify, pending, protect, remove, symbol, terminal
+from tests.simulated_terminal.terminals import ALL, DEAL, T0, Row, close, close_by, deal, modify, pending, protect, remove, symbol, terminal
 
 POINT = 1e-5
 SPECS = [
@@ -38,7 +38,7 @@ def rows(draw: st.DrawFn) -> list[Row]:
 
 ORDERS = st.lists(
     st.tuples(
-        st.sampled_from(["open", "close", "part", "protect", "pending", "pending", "modify", "remove", "nonsense"]),
+        st.sampled_from(["open", "close", "part", "protect", "pending", "pending", "modify", "remove", "close by", "nonsense"]),
         st.integers(0, 1),
         st.integers(1, 60),
         st.integers(-300, 300),
@@ -62,6 +62,8 @@ def request_of(made: SimulatedTerminal, order: tuple[str, int, int, int, int]) -
         }
     if kind in ("pending", "modify", "remove"):
         return about_an_order(made, order)
+    if kind == "close by" and len(positions) > 1:
+        return close_by(positions[size % len(positions)].ticket, positions[-1 - side].ticket)
     if kind == "open" or not positions:
         return deal(side, size / 100, price=tick.bid if side else tick.ask, **levels)
     position = positions[size % len(positions)]
@@ -117,9 +119,9 @@ def assert_sound(made: SimulatedTerminal, account: AccountSpec, spec: SymbolSpec
     assert [each.time_done_msc for each in orders] == sorted(each.time_done_msc for each in orders)
     still = {each.ticket: each.volume for each in made.positions_get()}
     for ticket in {each.position_id for each in deals if each.position_id}:
-        volumes = {entry: sum(each.volume for each in deals if each.position_id == ticket and each.entry == entry) for entry in (0, 1)}
-        assert volumes[0] == pytest.approx(volumes[1] + still.get(ticket, 0.0), abs=1e-9)
-    assert_inside_the_bars([each for each in deals if each.order], spec, prices)
+        volumes = {entry: sum(each.volume for each in deals if each.position_id == ticket and each.entry == entry) for entry in (0, 1, 3)}
+        assert volumes[0] == pytest.approx(volumes[1] + volumes[3] + still.get(ticket, 0.0), abs=1e-9)
+    assert_inside_the_bars([each for each in deals if each.order and each.entry != 3], spec, prices)
 
 
 def assert_inside_the_bars(deals: list[Any], spec: SymbolSpec, prices: list[Row]) -> None:

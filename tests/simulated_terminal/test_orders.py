@@ -217,7 +217,7 @@ def test_within_the_freeze_level_nothing_may_be_changed() -> None:
         ({"action": 5}, 10035),
         ({"action": 7}, 10013),
         ({"action": 8}, 10013),
-        ({"action": 10}, 10035),
+        ({"action": 10}, 10013),
         ({"volume": 0.0}, 10014),
         ({"volume": 0.005}, 10014),
         ({"volume": 0.015}, 10014),
