@@ -89,7 +89,7 @@ def test_a_fingerprint_fits_an_order_that_has_lost_its_comment() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        {"ticket": 99},
+        {"ticket": 99, "position_id": 99},
         {"lots": 0.11},
         {"side": Side.SELL},
         {"symbol": "GBPUSD"},
