@@ -448,12 +448,14 @@ class Signals(SignalStrategy):
 
 
 class SignalsInParts(SignalStrategy):
-    units = 1000
+    """Enters with fractions, leaves by halves, and by all that is left."""
 
     def init(self):
         super().init()
         change = pd.Series(self.data.Close).diff(3)
-        self.set_signal((change > 0) * 0.2 - (change < 0) * 0.0, (change < 0) * 0.5)
+        cross = (change > 0).astype(int).diff().fillna(0)
+        turned = cross.where(cross != 0).ffill()
+        self.set_signal(cross.clip(lower=0) * 0.2, (cross < 0) * 0.5 + ((turned < 0) & (turned.shift() < 0)) * 1.0)
 
 
 class Trailing(TrailingStrategy):
