@@ -16,8 +16,22 @@ from hypothesis import strategies as st
 
 from Backtest.bars import builtin_prices
 from Backtest.simulated_terminal import SimulatedTerminal, parity_symbol
+from Live.live_trader import LiveTrader
 from tests.live_runs import Ran, loaded, run_live
-from tests.many_strategies import CASES, FIXED, RELATIVE, Averages, Case, Drawn, ReversingByFifo, cheap, fitted
+from tests.many_strategies import (
+    CASES,
+    FIXED,
+    RELATIVE,
+    Averages,
+    Case,
+    Drawn,
+    EditingLevels,
+    KeepingTrades,
+    OwnArrays,
+    ReversingByFifo,
+    cheap,
+    fitted,
+)
 
 STRETCH = {"EURUSD": ("H1", 1_000, 1_300), "GOOG": ("D1", 300, 600)}
 
@@ -98,6 +112,27 @@ def test_a_reversal_that_was_cut_off_between_its_close_and_its_entry_is_finished
     assert run_live(tmp_path, strategy, frame, made_by=DyingTerminal).code == 1
     ran = run_live(tmp_path, strategy, frame)
     assert trades_of_record(ran) == trades_of_backtest(backtested(ReversingByFifo, frame))
+
+
+class Stopped(Exception):
+    """The trader is stopped, to be started again."""
+
+
+@pytest.mark.parametrize("strategy", [KeepingTrades, OwnArrays, EditingLevels], ids=lambda strategy: strategy.__name__)
+def test_a_trader_that_is_stopped_and_started_again_and_again_makes_the_trades_of_the_backtest(
+    tmp_path: Path, strategy: type[Strategy]
+) -> None:
+    frame, stops = prices_of("EURUSD"), [60, 150, 151, 240]
+
+    def stop(trader: LiveTrader) -> None:
+        if stops and trader.terminal.clock.progress[0] >= stops[0]:  # type: ignore[attr-defined]  # a replay's clock
+            stops.pop(0)
+            raise Stopped
+
+    codes = [run_live(tmp_path, loaded(strategy), frame, on_turn=stop).code for _ in range(4)]
+    ran = run_live(tmp_path, loaded(strategy), frame)
+    assert [*codes, ran.code] == [1, 1, 1, 1, 0]
+    assert trades_of_record(ran) == trades_of_backtest(backtested(strategy, frame))
 
 
 FORMS = st.sampled_from([{}, {"commission": RELATIVE}, {"commission": FIXED}, {"commission": cheap}])
