@@ -32,6 +32,7 @@ class Position:
     reason: int
     comment: str
     swap: float = 0.0
+    identifier: int = 0  # ticket of the order that opened it first; a reversal changes the ticket, not this
 
     @property
     def is_long(self) -> bool:
@@ -42,6 +43,10 @@ class Position:
     def closing_side(self) -> int:
         """The type of the order that closes it."""
         return c.ORDER_TYPE_SELL if self.is_long else c.ORDER_TYPE_BUY
+
+    def closed_by(self, side: int, lots: float) -> float:
+        """Lots of it that an execution of this side and size closes; what is left of the execution opens."""
+        return min(lots, self.volume) if side == self.closing_side else 0.0
 
 
 class Kind(StrEnum):
@@ -153,6 +158,10 @@ class Book:
         if order is not None:
             self._withdraw(self.triggers[order.symbol], Trigger(ticket, Kind.ORDER))
 
+    def net(self, symbol: str) -> Position | None:
+        """The position of a netting account on a symbol."""
+        return next((position for position in self.positions.values() if position.symbol == symbol), None)
+
     def open(self, position: Position) -> None:
         """Add a position with its stop and limit. backtesting.py sets the limit first: `_Broker._open_trade`."""
         self.positions[position.ticket] = replace(position, sl=0.0, tp=0.0)
@@ -170,6 +179,17 @@ class Book:
             self._withdraw(waiting, Trigger(ticket, Kind.STOP_LOSS))
             waiting[:0] = [Trigger(ticket, Kind.STOP_LOSS)] if sl else []
         self.positions[ticket] = replace(old, sl=sl, tp=tp)
+
+    def enlarge(self, ticket: int, order: Order, lots: float, price: float, now_msc: int) -> None:
+        """Add lots at a price to a position: it opened at the weighted price then, which is not rounded [I].
+
+        The order's levels replace those of the position, where it has some [I]; its magic does [D].
+        """
+        old = self.positions[ticket]
+        volume = round(old.volume + lots, 8)
+        weighted = (old.volume * old.price_open + lots * price) / (old.volume + lots)
+        self.positions[ticket] = replace(old, volume=volume, price_open=weighted, magic=order.magic, update_msc=now_msc)
+        self.protect(ticket, order.sl or old.sl, order.tp or old.tp)
 
     def reduce(self, ticket: int, lots: float, now_msc: int) -> None:
         """Take lots off a position; it is gone when none are left."""

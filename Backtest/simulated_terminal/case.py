@@ -31,15 +31,20 @@ class Case:
     order: Order | None  # the active one that the request names
     session_open: bool
     margin_free: float
-    margin_needed: float | None  # by an entry; None: a rate is missing
+    margin_needed: float | None  # by what opens; None: a rate is missing
+    lots_opened: float  # of the request's volume: not what closes
     active: int = 0  # orders
     lots_held: float = 0.0  # on the symbol in the direction of the request, positions and pending orders
 
     @property
     def opens(self) -> bool:
-        """Whether it asks for a new position, now or when its price comes."""
-        request = self.request
-        return request.action == c.TRADE_ACTION_PENDING or (request.action == c.TRADE_ACTION_DEAL and not request.position)
+        """Whether it asks for a new or larger position, now or when its price comes."""
+        return self.lots_opened > 0
+
+    @property
+    def closes(self) -> bool:
+        """Whether it is a deal that makes a position smaller."""
+        return self.request.action == c.TRADE_ACTION_DEAL and self.lots_opened < self.request.volume
 
     @property
     def type(self) -> int:

@@ -87,30 +87,35 @@ def _there_are_quotes(case: Case) -> int:
 
 def _position_is_there(case: Case) -> int:
     request, position = case.request, case.position
-    if not request.position:
-        return c.TRADE_RETCODE_INVALID if request.action == c.TRADE_ACTION_SLTP else PASSED
-    if position is None:
-        return c.TRADE_RETCODE_POSITION_CLOSED
+    if not request.position and (position or request.action == c.TRADE_ACTION_DEAL):
+        return PASSED
+    if position is None:  # [I] a netting account looks for the position by its symbol
+        named = request.position or (request.symbol and not case.account.hedging)
+        return c.TRADE_RETCODE_POSITION_CLOSED if named else c.TRADE_RETCODE_INVALID
     return PASSED if request.symbol in ("", position.symbol) else c.TRADE_RETCODE_INVALID
 
 
 def _close_fits_the_position(case: Case) -> int:
     position, request, spec = case.position, case.request, case.spec
-    if position is None or spec is None:
-        return PASSED
+    if position is None or spec is None or not case.account.hedging:
+        return _rest_is_tradable(case)
     if request.type != position.closing_side:
         return c.TRADE_RETCODE_INVALID
-    left = round(position.volume - request.volume, 8)
-    if left < 0:
-        return c.TRADE_RETCODE_INVALID_CLOSE_VOLUME
-    return PASSED if left == 0 or left >= spec.volume_min - 1e-8 else c.TRADE_RETCODE_INVALID_VOLUME
+    return c.TRADE_RETCODE_INVALID_CLOSE_VOLUME if round(position.volume - request.volume, 8) < 0 else _rest_is_tradable(case)
+
+
+def _rest_is_tradable(case: Case) -> int:
+    """[I] neither what is left of the position nor what a reversal opens may be smaller than the smallest volume."""
+    assert case.spec is not None
+    rest = round(case.position.volume - case.request.volume, 8) if case.position and case.closes else 0.0
+    return PASSED if rest == 0 or abs(rest) >= case.spec.volume_min - 1e-8 else c.TRADE_RETCODE_INVALID_VOLUME
 
 
 def _stops_fit(case: Case) -> int:
     request, spec, quote = case.request, case.spec, case.quote
-    if spec is None or quote is None or (request.position and request.action == c.TRADE_ACTION_DEAL):
+    if spec is None or quote is None or (request.action == c.TRADE_ACTION_DEAL and not case.opens):
         return PASSED  # a closing request's levels are ignored
-    side = case.position.side if case.position else request.type
+    side = case.position.side if case.position and request.action == c.TRADE_ACTION_SLTP else case.side
     fits = all(level_fits(level, spec) for level in (request.sl, request.tp)) and (spec.immediate_stops or _far_enough(case, side))
     return PASSED if fits else c.TRADE_RETCODE_INVALID_STOPS
 
@@ -130,7 +135,7 @@ def _distances(case: Case, side: int, sl: float, tp: float) -> Iterator[int]:
 
 def _not_frozen(case: Case) -> int:
     spec = case.spec
-    if spec is None or not spec.freeze_level:
+    if spec is None or not spec.freeze_level or (case.request.action == c.TRADE_ACTION_DEAL and not case.closes):
         return PASSED
     away = (_distances(case, each.side, each.sl, each.tp) for each in (case.position, case.by) if each is not None)
     near = any(distance < spec.freeze_level for each in away for distance in each)
@@ -138,7 +143,8 @@ def _not_frozen(case: Case) -> int:
 
 
 def _close_by_is_offered(case: Case) -> int:
-    return PASSED if case.spec is None or case.spec.order_mode & ORDER_CLOSE_BY else c.TRADE_RETCODE_INVALID_ORDER
+    offered = case.account.hedging and (case.spec is None or case.spec.order_mode & ORDER_CLOSE_BY)
+    return PASSED if offered else c.TRADE_RETCODE_INVALID_ORDER
 
 
 def _two_opposite_positions_are_there(case: Case) -> int:

@@ -30,6 +30,22 @@ class Figures:
         return money.level(self.equity, self.margin)
 
 
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an execution does to the position that it meets, in lots."""
+
+    held: Position | None
+    closed: float
+    opened: float
+
+    @property
+    def entry(self) -> int:
+        """The deal's direction."""
+        if not self.closed:
+            return c.DEAL_ENTRY_IN
+        return c.DEAL_ENTRY_INOUT if self.opened else c.DEAL_ENTRY_OUT
+
+
 class Ledger:
     """One account on one market: what it is worth, and how executions are booked."""
 
@@ -80,6 +96,14 @@ class Ledger:
         result = money.profit_in_account(spec, earned, prices[1], self.exchange)
         return None if result is None else self.account.rounded(result)
 
+    def margin_on(self, symbol: str) -> float:
+        """The margin that the positions of a symbol bind."""
+        held = self.book.on(symbol)
+        long, short = (
+            money.Leg.of(side, ((each.volume, each.price_open) for each in held if each.side == side)) for side in (money.BUY, money.SELL)
+        )
+        return money.hedged_margin(self.specs[symbol], long, short, (self.account, self.exchange)) or 0.0
+
     # -- booking
 
     def deposit(self, amount: float) -> None:
@@ -89,15 +113,18 @@ class Ledger:
         nothing = (0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0)
         self.book.deals.append(TradeDeal((self.book.new_deal(), 0, *when, c.DEAL_TYPE_BALANCE, *nothing, amount, 0.0, "", "Deposit", "")))
 
+    def effect(self, order: Order) -> Effect:
+        """What the execution of an order would do now. On a netting account it meets the position on its symbol."""
+        held = self._met_by(order)
+        closed = held.closed_by(order.side, order.volume) if held else 0.0
+        return Effect(held, closed, round(order.volume - closed, 8))
+
     def execute(self, order: Order, price: float) -> TradeDeal:
         """Book the execution of an order at a price: its deal, the money, the position, and its end."""
-        closes = self.book.positions.get(order.closes) if order.closes else None
-        deal = self._deal_of(order, price, closes)
+        effect = self.effect(order)
+        deal = self._deal_of(order, price, effect)
         self._account_for(deal)
-        if closes:
-            self.book.reduce(closes.ticket, order.volume, self.now_msc)
-        else:
-            self.book.open(self._position(order, price))
+        self._change_position(order, price, effect)
         self.finish(replace(order, volume=0.0), c.ORDER_STATE_FILLED, position_id=deal.position_id, price=price)
         return deal
 
@@ -110,7 +137,7 @@ class Ledger:
         for deal, position in ((first, held), (second, other)):
             self._account_for(deal)
             self.book.reduce(position.ticket, order.volume, self.now_msc)
-        self.finish(replace(order, volume=0.0), c.ORDER_STATE_FILLED, position_id=held.ticket, price=other.price_open)
+        self.finish(replace(order, volume=0.0), c.ORDER_STATE_FILLED, position_id=held.identifier, price=other.price_open)
         return first
 
     def finish(self, order: Order, state: int, *, position_id: int = 0, price: float | None = None, done_msc: int | None = None) -> None:
@@ -126,28 +153,46 @@ class Ledger:
         self.book.deals.append(deal)
         self.book.balance = self.account.rounded(self.book.balance + (deal.profit + deal.swap + deal.commission + deal.fee))
 
-    def _deal_of(self, order: Order, price: float, closes: Position | None) -> TradeDeal:
-        profit = self._earned(closes, order.volume, price) if closes else 0.0
-        entry = c.DEAL_ENTRY_OUT if closes else c.DEAL_ENTRY_IN
-        return self._deal_row(order, (order.side, entry), (price, profit), closes)
+    def _met_by(self, order: Order) -> Position | None:
+        if order.closes:
+            return self.book.positions.get(order.closes)
+        return None if self.account.hedging else self.book.net(order.symbol)
+
+    def _change_position(self, order: Order, price: float, effect: Effect) -> None:
+        held = effect.held
+        if held is not None and not effect.closed:
+            self.book.enlarge(held.ticket, order, effect.opened, price, self.now_msc)
+            return
+        if held is not None:
+            self.book.reduce(held.ticket, effect.closed, self.now_msc)
+        if effect.opened:  # a reversed position has the ticket of the order that reversed it, and keeps its identifier
+            identifier = held.identifier if held else order.ticket
+            self.book.open(replace(self._position(order, price), volume=effect.opened, identifier=identifier))
+
+    def _deal_of(self, order: Order, price: float, effect: Effect) -> TradeDeal:
+        held, closed = effect.held, effect.closed
+        profit = self._earned(held, closed, price) if held and closed else 0.0
+        # a part of the position takes its share of the swap with it
+        swap = self.account.rounded(held.swap * closed / held.volume) if held and closed else 0.0
+        # backtesting.py hands its commission the size of the trade, also at the exit: `_Broker._close_trade`
+        side = held.side if held and not effect.opened else order.side
+        money_of = (self._commission(order, side, price), swap, profit)
+        return self._deal_row(order, (order.side, effect.entry, held.identifier if held else order.ticket), price, money_of)
 
     def _exit_deal(self, order: Order, closes: Position, *, by: Position) -> TradeDeal:
         profit = self._earned(closes, order.volume, by.price_open) if closes.ticket == order.closes else 0.0
-        return self._deal_row(order, (closes.closing_side, c.DEAL_ENTRY_OUT_BY), (by.price_open, profit), closes)
+        swap = self.account.rounded(closes.swap * order.volume / closes.volume)
+        kind = (closes.closing_side, c.DEAL_ENTRY_OUT_BY, closes.identifier)
+        return self._deal_row(order, kind, by.price_open, (self._commission(order, closes.side, by.price_open), swap, profit))
 
-    def _deal_row(self, order: Order, kind: tuple[int, int], price_and_profit: tuple[float, float], closes: Position | None) -> TradeDeal:
-        now, lots, (price, profit) = self.now_msc, order.volume, price_and_profit
-        # a part of the position takes its share of the swap with it
-        swap = self.account.rounded(closes.swap * lots / closes.volume) if closes else 0.0
-        money_of = (self._commission(order, price, closes), swap, profit, 0.0)
-        what = (*kind, order.magic, closes.ticket if closes else order.ticket, order.reason)
-        row = (self.book.new_deal(), order.ticket, now // 1000, now, *what, lots, price, *money_of, order.symbol, order.comment, "")
+    def _deal_row(self, order: Order, kind: tuple[int, int, int], price: float, money_of: tuple[float, float, float]) -> TradeDeal:
+        now, (side, entry, position_id) = self.now_msc, kind
+        what = (side, entry, order.magic, position_id, order.reason, order.volume, price)
+        row = (self.book.new_deal(), order.ticket, now // 1000, now, *what, *money_of, 0.0, order.symbol, order.comment, "")
         return TradeDeal(row)
 
-    def _commission(self, order: Order, price: float, closes: Position | None) -> float:
+    def _commission(self, order: Order, side: int, price: float) -> float:
         units = self.specs[order.symbol].units(order.volume)
-        # backtesting.py hands its commission the size of the trade, also at the exit: `_Broker._close_trade`
-        side = closes.side if closes else order.side
         return self.account.rounded(0.0 - self.account.commission(money.signed(side, units), price))
 
     def _position(self, order: Order, price: float) -> Position:
@@ -164,11 +209,4 @@ class Ledger:
 
     def _margin(self) -> float:
         symbols = {position.symbol for position in self.book.positions.values()}
-        return self.account.rounded(sum((self._margin_on(symbol) for symbol in sorted(symbols)), 0.0))
-
-    def _margin_on(self, symbol: str) -> float:
-        held = self.book.on(symbol)
-        long, short = (
-            money.Leg.of(side, ((each.volume, each.price_open) for each in held if each.side == side)) for side in (money.BUY, money.SELL)
-        )
-        return money.hedged_margin(self.specs[symbol], long, short, (self.account, self.exchange)) or 0.0
+        return self.account.rounded(sum((self.margin_on(symbol) for symbol in sorted(symbols)), 0.0))

@@ -96,8 +96,12 @@ class Matching(Ledger):
         return takes_profit_at_once(order, playing.side(1 - order.side))
 
     def _affordable(self, order: Order, price: float) -> bool:
-        needed = self.order_margin(order.side, order.symbol, order.volume, price)
-        return needed is not None and needed <= self.figures().margin_free
+        effect = self.effect(order)
+        if not effect.opened:
+            return True
+        needed = self.order_margin(order.side, order.symbol, effect.opened, price)
+        freed = self.margin_on(order.symbol) if effect.closed else 0.0
+        return needed is not None and needed <= self.figures().margin_free + freed
 
     def _stop_out(self) -> None:
         while self.book.positions and (now := self._broke()):

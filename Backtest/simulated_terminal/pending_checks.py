@@ -138,5 +138,5 @@ def orders_are_within_limits(case: Case) -> int:
     if case.request.action == c.TRADE_ACTION_PENDING and most and case.active >= most:
         return c.TRADE_RETCODE_LIMIT_ORDERS
     limit = case.spec.volume_limit
-    too_many = case.opens and limit and case.lots_held + case.request.volume > limit + 1e-8
+    too_many = case.opens and limit and case.lots_held + case.lots_opened > limit + 1e-8
     return c.TRADE_RETCODE_LIMIT_VOLUME if too_many else PASSED

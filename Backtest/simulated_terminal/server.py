@@ -14,6 +14,7 @@ from Backtest.simulated_terminal.pending_checks import changed
 from Backtest.simulated_terminal.structs import TradeRequest
 
 _ABOUT_ORDERS = frozenset({c.TRADE_ACTION_MODIFY, c.TRADE_ACTION_REMOVE})
+_OPENING = frozenset({c.TRADE_ACTION_DEAL, c.TRADE_ACTION_PENDING})
 _ABOUT_POSITIONS = frozenset({c.TRADE_ACTION_DEAL, c.TRADE_ACTION_SLTP, c.TRADE_ACTION_CLOSE_BY})
 
 
@@ -31,7 +32,7 @@ class Answer:
 
 
 class TradeServer(Matching):
-    """One hedging account on one market."""
+    """One account on one market."""
 
     def check(self, request: TradeRequest) -> tuple[int, Figures]:
         """What `send` would object to, as far as that can be seen, and the account as it would be (0 and then)."""
@@ -56,11 +57,12 @@ class TradeServer(Matching):
 
     def _case(self, request: TradeRequest) -> Case:
         order = self.book.active.get(request.order) if request.action in _ABOUT_ORDERS else None
-        position = self.book.positions.get(request.position) if request.action in _ABOUT_POSITIONS else None
+        position = self._position_meant(request)
         by = self.book.positions.get(request.position_by) if request.action == c.TRADE_ACTION_CLOSE_BY else None
         symbol = _symbol(request, order, position)
         spec, series = self.specs.get(symbol), self.market.series.get(symbol)
-        entry = spec is not None and request.action == c.TRADE_ACTION_DEAL and not request.position
+        closed = self._lots_closed(request, position)
+        opened = round(request.volume - closed, 8) if spec and request.action in _OPENING else 0.0
         return Case(
             request=request,
             account=self.account,
@@ -71,15 +73,34 @@ class TradeServer(Matching):
             by=by,
             order=order,
             session_open=series is not None and series.is_open_at(self.now_msc),
-            margin_free=self.figures().margin_free if entry else 0.0,
-            margin_needed=self._margin_needed(request) if entry else 0.0,
+            # a reversal has the margin of the position that it ends
+            margin_free=self.figures().margin_free + (self.margin_on(symbol) if closed else 0.0) if opened else 0.0,
+            margin_needed=self._margin_needed(request, symbol, opened) if opened else 0.0,
+            lots_opened=opened,
             active=len(self.book.active),
             lots_held=self._lots_held(symbol, side_of(request.type)),
         )
 
-    def _margin_needed(self, request: TradeRequest) -> float | None:
-        price = self.price_for(request.symbol, side_of(request.type))
-        return self.order_margin(request.type, request.symbol, request.volume, price) if price else None
+    def _position_meant(self, request: TradeRequest) -> Position | None:
+        if request.action not in _ABOUT_POSITIONS:
+            return None
+        if request.position or self.account.hedging:
+            return self.book.positions.get(request.position)
+        return self.book.net(request.symbol)
+
+    def _lots_closed(self, request: TradeRequest, position: Position | None) -> float:
+        if position is None or request.action != c.TRADE_ACTION_DEAL:
+            return 0.0
+        if self.account.hedging:  # a deal that names a position can only close; whether it may, the checks say
+            return request.volume
+        return position.closed_by(request.type, request.volume)
+
+    def _margin_needed(self, request: TradeRequest, symbol: str, lots: float) -> float | None:
+        if request.action != c.TRADE_ACTION_DEAL:
+            return 0.0  # [I] a pending order binds nothing
+        side = side_of(request.type)
+        price = self.price_for(symbol, side)
+        return self.order_margin(side, symbol, lots, price) if price else None
 
     def _lots_held(self, symbol: str, side: int) -> float:
         """Lots of the symbol in one direction, open and wanted; 0.0 where nobody counts them."""
@@ -92,15 +113,16 @@ class TradeServer(Matching):
     # -- carrying it out
 
     def _deal(self, case: Case) -> Answer:
-        quote, position = case.quote, case.position
+        quote = case.quote
         assert quote is not None
-        deal = self.execute(self._order(case, case.price, closes=position), case.price)
+        deal = self.execute(self._order(case, case.price), case.price)
         return Answer(c.TRADE_RETCODE_DONE, deal.ticket, deal.order, deal.volume, deal.price, quote.bid, quote.ask)
 
-    def _order(self, case: Case, price: float, *, closes: Position | None = None) -> Order:
+    def _order(self, case: Case, price: float) -> Order:
         request, spec = case.request, case.spec
         assert spec is not None
-        levels = (0.0, 0.0) if closes else (request.sl, request.tp)  # a closing request's levels are ignored
+        levels = (request.sl, request.tp) if case.opens else (0.0, 0.0)  # a closing request's levels are ignored
+        closes = case.position if self.account.hedging else None
         return Order(
             self.book.new_order(),
             spec.name,
@@ -130,7 +152,8 @@ class TradeServer(Matching):
         return Answer(c.TRADE_RETCODE_DONE, deal.ticket, deal.order, lots, deal.price, quote.bid, quote.ask)
 
     def _protect(self, case: Case) -> Answer:
-        self.book.protect(case.request.position, case.request.sl, case.request.tp)
+        assert case.position is not None
+        self.book.protect(case.position.ticket, case.request.sl, case.request.tp)
         return Answer(c.TRADE_RETCODE_DONE)
 
     def _place(self, case: Case) -> Answer:

@@ -89,7 +89,7 @@ def no_commission(units: float, price: float) -> float:  # noqa: ARG001 - the sh
 
 @dataclass(frozen=True, slots=True)
 class AccountSpec:
-    """A hedging account at the start. `money_digits=None`: money is not rounded, as in backtesting.py.
+    """An account at the start. `money_digits=None`: money is not rounded, as in backtesting.py.
 
     `commission` is charged for each deal, at entry and at exit, as backtesting.py's callable. `login=0` takes any
     login; a `password` or `server` that is not empty must be given right.
@@ -97,6 +97,7 @@ class AccountSpec:
 
     balance: float = 10_000.0
     leverage: int = 100
+    margin_mode: int = c.ACCOUNT_MARGIN_MODE_RETAIL_HEDGING  # the other two know one position for each symbol
     currency: str = "USD"
     money_digits: int | None = 2
     commission: Commission = no_commission
@@ -115,6 +116,13 @@ class AccountSpec:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.balance) and self.balance > 0 and self.leverage >= 1):
             raise BadInput(f"an account wants a balance above 0 and a leverage of at least 1, has {self.balance} and {self.leverage}")
+        if self.margin_mode not in (0, 1, 2):
+            raise BadInput(f"an account's margin_mode is 0 (netting), 1 (exchange) or 2 (hedging), is {self.margin_mode}")
+
+    @property
+    def hedging(self) -> bool:
+        """Whether each entry opens a position of its own."""
+        return self.margin_mode == c.ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
 
     def rounded(self, money: float) -> float:
         """Money as the account keeps it."""

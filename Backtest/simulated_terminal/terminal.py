@@ -29,7 +29,7 @@ _PING_MICROSECONDS = 50_000
 
 
 class SimulatedTerminal(MarketFunctions, TradeFunctions):
-    """A terminal with one hedging account. Its methods are the functions of the `MetaTrader5` package, its attributes
+    """A terminal with one account. Its methods are the functions of the `MetaTrader5` package, its attributes
     the package's constants.
 
     `clock` is the replay's: sleeping on it moves the market. `state_file` keeps the account over a restart, also after
@@ -150,7 +150,7 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions):
         self._connected()
         spec, now = self._account, self._server.figures()
         mode = (self._login, constants.ACCOUNT_TRADE_MODE_DEMO, spec.leverage, spec.limit_orders, constants.ACCOUNT_STOPOUT_MODE_PERCENT)
-        may = (spec.trade_allowed, spec.trade_expert, constants.ACCOUNT_MARGIN_MODE_RETAIL_HEDGING)
+        may = (spec.trade_allowed, spec.trade_expert, spec.margin_mode)
         digits = 2 if spec.money_digits is None else spec.money_digits
         money = (now.balance, 0.0, now.profit, now.equity, now.margin, now.margin_free, now.margin_level)
         limits = (spec.margin_call, spec.stop_out, 0.0, 0.0, 0.0, 0.0, 0.0)

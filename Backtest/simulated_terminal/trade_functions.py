@@ -217,7 +217,7 @@ class TradeFunctions(Door):
 
     def _shown(self, position: Position) -> TradePosition:
         times = (position.time_msc // 1000, position.time_msc, position.update_msc // 1000, position.update_msc)
-        kinds = (position.side, position.magic, position.ticket, position.reason)
+        kinds = (position.side, position.magic, position.identifier, position.reason)
         prices = (position.volume, position.price_open, position.sl, position.tp, self._server.price_current(position))
         money = (position.swap, self._server.profit(position))
         return TradePosition((position.ticket, *times, *kinds, *prices, *money, position.symbol, position.comment, ""))

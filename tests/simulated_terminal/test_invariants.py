@@ -21,6 +21,8 @@ ACCOUNTS = [
     AccountSpec(10_000.0),
     AccountSpec(600.0, commission=lambda units, price: abs(units) * price * 3e-5),
     AccountSpec(10_000.0, leverage=10_000, money_digits=None, stop_out=0.0),
+    AccountSpec(10_000.0, margin_mode=0),
+    AccountSpec(700.0, margin_mode=1, commission=lambda units, price: abs(units) * price * 3e-5),
 ]
 
 
@@ -98,7 +100,8 @@ def assert_foretold(made: SimulatedTerminal, request: dict[str, Any]) -> None:
     before = made.account_info()
     answer = made.order_send(request)
     assert answer.retcode == (check.retcode or 10009)
-    if not check.retcode and request["action"] == DEAL and not request.get("position"):
+    hedging = before.margin_mode == 2
+    if not check.retcode and request["action"] == DEAL and hedging and not request.get("position"):
         assert check.margin == pytest.approx(
             before.margin + made.order_calc_margin(request["type"], "EURUSD", request["volume"], answer.price)
         )
@@ -117,11 +120,20 @@ def assert_sound(made: SimulatedTerminal, account: AccountSpec, spec: SymbolSpec
     assert sorted(each.ticket for each in orders if each.state == 4) == sorted({each.order for each in deals if each.order})
     assert len({each.ticket for each in (*orders, *made.orders_get())}) == len(orders) + made.orders_total()
     assert [each.time_done_msc for each in orders] == sorted(each.time_done_msc for each in orders)
+    assert_volumes_add_up(made, deals)
+    assert_inside_the_bars([each for each in deals if each.order and each.entry != 3], spec, prices)
+
+
+def assert_volumes_add_up(made: SimulatedTerminal, deals: tuple[Any, ...]) -> None:
+    signed = sum(each.volume * (1 - 2 * each.type) for each in deals if each.order)
+    assert signed == pytest.approx(sum(each.volume * (1 - 2 * each.type) for each in made.positions_get()), abs=1e-9)
+    if made.account_info().margin_mode != 2:
+        assert made.positions_total() <= 1
+        return
     still = {each.ticket: each.volume for each in made.positions_get()}
     for ticket in {each.position_id for each in deals if each.position_id}:
         volumes = {entry: sum(each.volume for each in deals if each.position_id == ticket and each.entry == entry) for entry in (0, 1, 3)}
         assert volumes[0] == pytest.approx(volumes[1] + volumes[3] + still.get(ticket, 0.0), abs=1e-9)
-    assert_inside_the_bars([each for each in deals if each.order and each.entry != 3], spec, prices)
 
 
 def assert_inside_the_bars(deals: list[Any], spec: SymbolSpec, prices: list[Row]) -> None:
