@@ -35,6 +35,7 @@ from Live.symbol_trader import SymbolTrader
 log = logging.getLogger("LiveTrader")
 
 CTRL_C = 130
+LATE_BAR_SECONDS = 60  # after its time, during which a bar that has not come yet is looked for every second
 BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between attempts to reach a lost terminal
 MODES = {0: "DEMO", 1: "DEMO", 2: "REAL"}
 
@@ -214,6 +215,9 @@ class LiveTrader:
         if self.executor.has_open_questions():
             return SECONDS_BETWEEN_READS
         now = self.connector.server_now()
+        opened = self.timeframe.floor(now)
+        if now - opened < LATE_BAR_SECONDS and any((trader.forming or 0) < opened for trader in self.traders.values()):
+            return 1.0  # a new bar is due, and its first tick may come at any moment
         # whole seconds alone would oversleep the open by the rest of this one, and every open after it
         due = self.timeframe.next_open(now) - now - self.clock.now().microsecond / 1e6
         return float(min(self.config.interval_seconds, max(due, 1)))

@@ -25,6 +25,7 @@ class SymbolTrader:
     def __init__(self, symbol: str, desk: Desk) -> None:
         self.symbol = symbol
         self.failed = False
+        self.forming: int | None = None  # the open of the bar that was forming at the last look, server seconds
         self._desk = desk
         self._carrier = IntentCarrier(symbol, desk)
         self._session = desk.bridge.session()
@@ -48,6 +49,7 @@ class SymbolTrader:
             self._start()
         self._finish_pending()
         bars, forming = self._new_bars()
+        self.forming = forming
         decided = 0
         followers = [bar.epoch for bar in bars[1:]] + ([] if forming is None else [forming])
         for bar, follower in zip(bars, followers, strict=False):
