@@ -13,15 +13,16 @@ LAYERS = {
     "Live": [
         "__main__",
         "running",
+        "summary",
         "live_trader",
-        "symbol_trader",
+        "symbol_trader flatten",
         "intent_carrier",
         "desk reporter",
         "order_executor state_manager dashboard",
         "audit_logger mt5_connector backtesting_bridge trade_book kill_switch locks logs",
         "order_requests sizing indicators",
         "risk config",
-        "model clock errors outcomes",
+        "model clock errors outcomes redaction",
     ],
     "Backtest": [
         "run_backtest codes",
@@ -60,8 +61,8 @@ PURE = (
     + [
         f"Backtest.simulated_terminal.{module}"
         for module in """
-    book case checks constants groups ledger market matching money orders pending_checks rates retcodes server structs symbols
-    triggers unfolding
+    book case checks constants dealing groups ledger market matching money orders pending_checks rates retcodes server structs
+    symbols triggers unfolding
 """.split()
     ]
 )

@@ -8,6 +8,7 @@ over the prices that backtesting.py ships. A program that wants several terminal
 from Backtest.simulated_terminal.clock import MarketEnded as MarketEnded
 from Backtest.simulated_terminal.clock import ReplayClock as ReplayClock
 from Backtest.simulated_terminal.constants import *  # noqa: F403 - all 223
+from Backtest.simulated_terminal.dealing import Dealing as Dealing
 from Backtest.simulated_terminal.functions import Buy as Buy
 from Backtest.simulated_terminal.functions import Close as Close
 from Backtest.simulated_terminal.functions import Function as _Function

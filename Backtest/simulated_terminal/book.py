@@ -119,6 +119,7 @@ class Book:
     next_request: int = 1
     positions: dict[int, Position] = field(default_factory=dict)
     active: dict[int, Order] = field(default_factory=dict)  # orders that are not done
+    taken: dict[str, tuple[int, float]] = field(default_factory=dict)  # by symbol: lots dealt at the tick of that millisecond
     triggers: dict[str, list[Trigger]] = field(default_factory=dict)  # by symbol, in the order in which they are looked at
     deals: History[TradeDeal] = field(default_factory=History[TradeDeal])
     orders: History[TradeOrder] = field(default_factory=History[TradeOrder])
@@ -148,9 +149,11 @@ class Book:
         self.triggers.setdefault(order.symbol, []).append(Trigger(order.ticket, Kind.ORDER))
 
     def change(self, order: Order) -> None:
-        """Let an active order be as this; it keeps its place."""
-        assert order.ticket in self.active
-        self.active[order.ticket] = order
+        """Let an active order be as this; it keeps its place. One that is not active yet is placed."""
+        if order.ticket in self.active:
+            self.active[order.ticket] = order
+        else:
+            self.place(order)
 
     def withdraw(self, ticket: int) -> None:
         """Take an order out of the active ones, if it is one."""

@@ -8,7 +8,7 @@ from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.book import Position
 from Backtest.simulated_terminal.market import Quote
 from Backtest.simulated_terminal.money import BUY
-from Backtest.simulated_terminal.orders import Order, side_of
+from Backtest.simulated_terminal.orders import LIMITS, Order, side_of
 from Backtest.simulated_terminal.structs import TradeRequest
 from Backtest.simulated_terminal.symbols import AccountSpec, SymbolSpec
 
@@ -25,7 +25,8 @@ class Case:
     account: AccountSpec
     now: int  # second on the server's clock
     spec: SymbolSpec | None  # of the symbol, or of the position or order where the request names only that
-    quote: Quote | None
+    quote: Quote | None  # that everybody sees
+    execution: Quote | None  # at which the server would execute
     position: Position | None
     by: Position | None  # the opposite one, of a close by
     order: Order | None  # the active one that the request names
@@ -34,6 +35,7 @@ class Case:
     margin_needed: float | None  # by what opens; None: a rate is missing
     lots_opened: float  # of the request's volume: not what closes
     active: int = 0  # orders
+    closing: bool = False  # an order works on closing the position
     lots_held: float = 0.0  # on the symbol in the direction of the request, positions and pending orders
 
     @property
@@ -61,6 +63,20 @@ class Case:
         """What the side of the request pays or gets now."""
         assert self.quote is not None  # the rule about quotes comes before
         return self.quote.ask if self.side == BUY else self.quote.bid
+
+    @property
+    def execution_price(self) -> float:
+        """What it pays or gets when the server executes it."""
+        assert self.execution is not None
+        return self.execution.ask if self.side == BUY else self.execution.bid
+
+    @property
+    def crosses(self) -> bool:
+        """Whether it is a limit order that an exchange would fill at once [K]: nobody else checks its price there."""
+        request, spec = self.request, self.spec
+        if spec is None or self.quote is None or spec.execution != c.SYMBOL_TRADE_EXECUTION_EXCHANGE or self.type not in LIMITS:
+            return False
+        return request.price >= self.quote.ask if self.side == BUY else request.price <= self.quote.bid
 
 
 Rule = Callable[[Case], int]

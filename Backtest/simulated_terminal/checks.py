@@ -104,6 +104,10 @@ def _close_fits_the_position(case: Case) -> int:
     return c.TRADE_RETCODE_INVALID_CLOSE_VOLUME if round(position.volume - request.volume, 8) < 0 else _rest_is_tradable(case)
 
 
+def _no_order_closes_it(case: Case) -> int:
+    return c.TRADE_RETCODE_CLOSE_ORDER_EXIST if case.closing else PASSED
+
+
 def _rest_is_tradable(case: Case) -> int:
     """[I] neither what is left of the position nor what a reversal opens may be smaller than the smallest volume."""
     assert case.spec is not None
@@ -189,7 +193,7 @@ def _price_has_not_moved(case: Case) -> int:
     assert case.spec is not None
     if case.spec.execution not in INSTANT:
         return PASSED
-    away = abs(case.spec.points(case.price - case.request.price))
+    away = abs(case.spec.points(case.execution_price - case.request.price))
     return PASSED if away <= case.request.deviation else c.TRADE_RETCODE_REQUOTE
 
 
@@ -209,6 +213,7 @@ _RULES: dict[int, tuple[Rule, ...]] = {
         _session_is_open,
         _there_are_quotes,
         _close_fits_the_position,
+        _no_order_closes_it,
         _not_frozen,
         _symbol_may_be_traded,
         pending.orders_are_within_limits,
@@ -229,6 +234,7 @@ _RULES: dict[int, tuple[Rule, ...]] = {
         _there_are_quotes,
         _symbol_may_be_traded,
         pending.orders_are_within_limits,
+        _money_suffices,
     ),
     c.TRADE_ACTION_SLTP: (
         _position_is_there,
@@ -241,6 +247,7 @@ _RULES: dict[int, tuple[Rule, ...]] = {
     ),
     c.TRADE_ACTION_MODIFY: (
         pending.order_is_there,
+        pending.order_is_pending,
         pending.type_is_offered,
         pending.lifetime_of_a_pending_order_fits,
         pending.pending_prices_fit,

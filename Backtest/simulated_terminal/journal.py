@@ -96,6 +96,7 @@ def _state(book: Book) -> dict[str, Any]:
         "balance": book.balance,
         "next": [book.next_order, book.next_deal, book.next_request],
         "positions": [astuple(position) for position in book.positions.values()],
+        "taken": book.taken,
         "active": [astuple(order) for order in book.active.values()],
         "triggers": {symbol: [[each.ticket, each.kind] for each in waiting] for symbol, waiting in book.triggers.items() if waiting},
     }
@@ -110,5 +111,6 @@ def _apply(book: Book, step: dict[str, Any]) -> None:
     book.balance = step["balance"]
     book.next_order, book.next_deal, book.next_request = step["next"]
     book.positions = {row[0]: Position(*row) for row in step["positions"]}
+    book.taken = {symbol: (tick, lots) for symbol, (tick, lots) in step["taken"].items()}
     book.active = {row[0]: Order(*row) for row in step["active"]}
     book.triggers = {symbol: [Trigger(ticket, Kind(kind)) for ticket, kind in waiting] for symbol, waiting in step["triggers"].items()}

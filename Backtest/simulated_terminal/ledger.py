@@ -3,6 +3,7 @@
 Whoever drives it sets `now_msc` before each call; prices are what the market shows at that moment.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from Backtest.simulated_terminal import constants as c
@@ -12,6 +13,8 @@ from Backtest.simulated_terminal.market import Quote, ReplayMarket
 from Backtest.simulated_terminal.orders import Order
 from Backtest.simulated_terminal.structs import TradeDeal
 from Backtest.simulated_terminal.symbols import AccountSpec, SymbolSpec
+
+_IN_ONE_GO = frozenset({c.ORDER_FILLING_FOK, c.ORDER_FILLING_IOC})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,16 @@ class Ledger:
         """The quote that stands; None when there was none yet, or no such symbol."""
         series = self.market.series.get(symbol)
         return series.quote_at(self.now_msc) if series else None
+
+    def quote_for(self, symbol: str, request: int) -> Quote | None:
+        """The quote at which the request with this number is executed: the market may have moved, inside its bar."""
+        quote, points = self.quote(symbol), self.account.dealing.drift(request)
+        if quote is None or not points:
+            return quote
+        series, spec = self.market.series[symbol], self.specs[symbol]
+        bar = series.whole(series.index_at(self.now_msc))
+        bid = min(max(round(quote.bid + points * spec.point, spec.digits), bar.low), bar.high)
+        return Quote(bid, series.ask(bid, bar.spread), quote.time_msc)
 
     def price_for(self, symbol: str, side: int) -> float:
         """What a buyer pays or a seller gets now; 0.0 before the first quote."""
@@ -119,14 +132,46 @@ class Ledger:
         closed = held.closed_by(order.side, order.volume) if held else 0.0
         return Effect(held, closed, round(order.volume - closed, 8))
 
-    def execute(self, order: Order, price: float) -> TradeDeal:
-        """Book the execution of an order at a price: its deal, the money, the position, and its end."""
-        effect = self.effect(order)
-        deal = self._deal_of(order, price, effect)
+    def execute(self, order: Order, price: float, lots: float | None = None) -> TradeDeal:
+        """Book the execution of an order, or of so many of its lots, at a price: its deal, the money and the position.
+
+        What is left waits on where the order may be filled in parts, and is cancelled otherwise.
+        """
+        part = order if lots is None else replace(order, volume=lots)
+        effect = self.effect(part)
+        deal = self._deal_of(part, price, effect)
         self._account_for(deal)
-        self._change_position(order, price, effect)
-        self.finish(replace(order, volume=0.0), c.ORDER_STATE_FILLED, position_id=deal.position_id, price=price)
+        self._change_position(part, price, effect)
+        left = replace(order, volume=round(order.volume - part.volume, 8), position_id=deal.position_id)
+        if not left.volume:
+            self.finish(left, c.ORDER_STATE_FILLED, price=price)
+        elif order.filling in _IN_ONE_GO:
+            self.finish(left, c.ORDER_STATE_CANCELED)  # [K] of an IOC rest; servers differ [I]
+        else:
+            self.book.change(left.at_market())
         return deal
+
+    def fillable(self, order: Order) -> float:
+        """How many lots of the order can be had at this tick. All or nothing where it wants that, on the symbol's grid."""
+        most = self.account.dealing.lots_per_tick
+        if most == math.inf:
+            return order.volume
+        tick, taken = self.book.taken.get(order.symbol, (0, 0.0))
+        step = self.specs[order.symbol].volume_step
+        free = most - (taken if tick == self._tick(order.symbol) else 0.0)
+        lots = min(order.volume, max(0.0, round(math.floor(free / step + 1e-9) * step, 8)))
+        return lots if lots == order.volume or order.filling != c.ORDER_FILLING_FOK else 0.0
+
+    def take(self, symbol: str, lots: float) -> None:
+        """Nobody else has these lots at this tick."""
+        if self.account.dealing.lots_per_tick < math.inf:
+            now = self._tick(symbol)
+            tick, taken = self.book.taken.get(symbol, (now, 0.0))
+            self.book.taken[symbol] = (now, round(lots + (taken if tick == now else 0.0), 8))
+
+    def _tick(self, symbol: str) -> int:
+        quote = self.quote(symbol)
+        return quote.time_msc if quote else 0
 
     def close_by(self, order: Order, held: Position, other: Position) -> TradeDeal:
         """Close two opposite positions by each other: each at the open price of the other, whatever the market says.
@@ -137,14 +182,14 @@ class Ledger:
         for deal, position in ((first, held), (second, other)):
             self._account_for(deal)
             self.book.reduce(position.ticket, order.volume, self.now_msc)
-        self.finish(replace(order, volume=0.0), c.ORDER_STATE_FILLED, position_id=held.identifier, price=other.price_open)
+        self.finish(replace(order, volume=0.0, position_id=held.identifier), c.ORDER_STATE_FILLED, price=other.price_open)
         return first
 
-    def finish(self, order: Order, state: int, *, position_id: int = 0, price: float | None = None, done_msc: int | None = None) -> None:
+    def finish(self, order: Order, state: int, *, price: float | None = None, done_msc: int | None = None) -> None:
         """Let an order be history. `price` and `done_msc` are those of now where they are not given."""
         self.book.withdraw(order.ticket)
         shown = self.price_for(order.symbol, order.side) if price is None else price
-        self.book.orders.append(order.done(state, self.now_msc if done_msc is None else done_msc, position_id, shown))
+        self.book.orders.append(order.done(state, self.now_msc if done_msc is None else done_msc, shown))
 
     def _with_margin(self, profit: float, equity: float, margin: float) -> Figures:
         return Figures(self.book.balance, profit, equity, margin, self.account.rounded(equity - margin))
@@ -156,7 +201,8 @@ class Ledger:
     def _met_by(self, order: Order) -> Position | None:
         if order.closes:
             return self.book.positions.get(order.closes)
-        return None if self.account.hedging else self.book.net(order.symbol)
+        # the fills of one order make one position
+        return self.book.positions.get(order.ticket) if self.account.hedging else self.book.net(order.symbol)
 
     def _change_position(self, order: Order, price: float, effect: Effect) -> None:
         held = effect.held

@@ -84,16 +84,34 @@ class Matching(Ledger):
             self._exit(position, price, reason, f"[{trigger.kind} {level:.{self.specs[position.symbol].digits}f}]")
 
     def _look_at_order(self, order: Order, playing: Playing) -> bool:
+        if order.type == order.side:  # the rest of a market order
+            return self._fill(order, self.price_for(order.symbol, order.side))
         activated, price = (gap_touch if playing.opening else touch)(order, playing.side(order.side))
         if price is None:
             if activated:
                 self.book.change(order.activated())
             return False
-        if not self._affordable(order, price):
+        return self._fill(order, price) and takes_profit_at_once(order, playing.side(1 - order.side))
+
+    def _fill(self, order: Order, price: float) -> bool:
+        """Fill what can be had of an order whose price has come; whether that was anything."""
+        gone = order.closes and order.closes not in self.book.positions
+        if gone or not self._affordable(order, price):
             self.finish(order, c.ORDER_STATE_CANCELED)  # [D] retcode 10041's meaning: the activation is rejected, the order cancelled
             return False
-        self.execute(order, price)
-        return takes_profit_at_once(order, playing.side(1 - order.side))
+        lots = self.fillable(order)
+        if not lots:
+            self._wait_or_cancel(order)
+            return False
+        self.take(order.symbol, lots)
+        self.execute(order, price, lots)
+        return True
+
+    def _wait_or_cancel(self, order: Order) -> None:
+        if order.filling in (c.ORDER_FILLING_FOK, c.ORDER_FILLING_IOC):
+            self.finish(order, c.ORDER_STATE_CANCELED)
+        else:
+            self.book.change(order.at_market())
 
     def _affordable(self, order: Order, price: float) -> bool:
         effect = self.effect(order)

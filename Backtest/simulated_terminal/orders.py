@@ -46,6 +46,7 @@ class Order:
     filling: int = c.ORDER_FILLING_FOK
     type_time: int = c.ORDER_TIME_GTC
     expiration: int = 0  # second on the server's clock
+    position_id: int = 0  # of the position that its first fill opened or met
     closes: int = 0  # ticket of the position that it closes
     closes_by: int = 0  # identifier of the opposite position that closes it
 
@@ -83,17 +84,21 @@ class Order:
         limit = c.ORDER_TYPE_BUY_LIMIT if self.side == c.ORDER_TYPE_BUY else c.ORDER_TYPE_SELL_LIMIT
         return replace(self, type=limit, price=self.stoplimit, stoplimit=0.0)
 
+    def at_market(self) -> "Order":
+        """The market order that a stop order is once its price was reached."""
+        return replace(self, type=self.side) if self.type in STOPS else self
+
     def active(self, price_current: float) -> TradeOrder:
-        """As orders_get shows it. It belongs to no position yet."""
+        """As orders_get shows it."""
         state = c.ORDER_STATE_PLACED if self.volume == self.volume_initial else c.ORDER_STATE_PARTIAL
-        return self._shown(state, 0, 0, price_current)
+        return self._shown(state, 0, price_current)
 
-    def done(self, state: int, done_msc: int, position_id: int, price_current: float) -> TradeOrder:
+    def done(self, state: int, done_msc: int, price_current: float) -> TradeOrder:
         """As the history shows it."""
-        return self._shown(state, done_msc, position_id, price_current)
+        return self._shown(state, done_msc, price_current)
 
-    def _shown(self, state: int, done_msc: int, position_id: int, price_current: float) -> TradeOrder:
+    def _shown(self, state: int, done_msc: int, price_current: float) -> TradeOrder:
         times = (self.setup_msc // 1000, self.setup_msc, done_msc // 1000, done_msc, self.expiration)
-        kinds = (self.type, self.type_time, self.filling, state, self.magic, position_id, self.closes_by, self.reason)
+        kinds = (self.type, self.type_time, self.filling, state, self.magic, self.position_id, self.closes_by, self.reason)
         prices = (self.volume_initial, self.volume, self.price, self.sl, self.tp, price_current, self.stoplimit)
         return TradeOrder((self.ticket, *times, *kinds, *prices, self.symbol, self.comment, ""))

@@ -31,6 +31,12 @@ def order_is_there(case: Case) -> int:
     return PASSED if case.order is not None else c.TRADE_RETCODE_INVALID
 
 
+def order_is_pending(case: Case) -> int:
+    """The rest of a market order can be taken back, and not changed [I]."""
+    assert case.order is not None
+    return PASSED if case.order.type in PENDING else c.TRADE_RETCODE_INVALID
+
+
 def type_is_a_pending_order(case: Case) -> int:
     """Types 2 to 7."""
     if case.request.type in PENDING:
@@ -78,7 +84,7 @@ def pending_prices_fit(case: Case) -> int:
     prices = [request.price, request.stoplimit] if case.type in STOP_LIMITS else [request.price]
     if not all(is_price(price, spec) for price in prices):
         return c.TRADE_RETCODE_INVALID_PRICE
-    if spec.immediate_stops or case.quote is None:
+    if spec.immediate_stops or case.quote is None or case.crosses:
         return PASSED
     away = list(_away(case, spec))
     if min(away) <= 0:  # [I] the wrong side, or the very price
@@ -112,7 +118,7 @@ def pending_levels_fit(case: Case) -> int:
 def order_is_not_frozen(case: Case) -> int:
     """An order nearer to its activation than the freeze level stays as it is. [A] names the distance; the boundary is open."""
     spec, order = case.spec, case.order
-    if spec is None or order is None or not spec.freeze_level or case.quote is None:
+    if spec is None or order is None or not spec.freeze_level or case.quote is None or order.type not in PENDING:
         return PASSED
     near = abs(spec.points(order.price - case.price)) < spec.freeze_level
     return c.TRADE_RETCODE_FROZEN if near else PASSED

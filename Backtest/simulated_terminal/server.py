@@ -1,7 +1,7 @@
 """The trade server: requests in, answers and a changed book out. No clock, no files."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.book import Position
@@ -49,7 +49,7 @@ class TradeServer(Matching):
         case = self._case(request)
         code = objection(case, sending=True)
         if code:
-            shown = case.quote if code == c.TRADE_RETCODE_REQUOTE else None
+            shown = case.execution if code == c.TRADE_RETCODE_REQUOTE else None
             return Answer(code, bid=shown.bid, ask=shown.ask) if shown else Answer(code)
         return _CARRY_OUT[request.action](self, case)
 
@@ -63,12 +63,13 @@ class TradeServer(Matching):
         spec, series = self.specs.get(symbol), self.market.series.get(symbol)
         closed = self._lots_closed(request, position)
         opened = round(request.volume - closed, 8) if spec and request.action in _OPENING else 0.0
-        return Case(
+        case = Case(
             request=request,
             account=self.account,
             now=self.now_msc // 1000,
             spec=spec,
             quote=self.quote(symbol),
+            execution=self.quote_for(symbol, self.book.next_request),
             position=position,
             by=by,
             order=order,
@@ -78,8 +79,11 @@ class TradeServer(Matching):
             margin_needed=self._margin_needed(request, symbol, opened) if opened else 0.0,
             lots_opened=opened,
             active=len(self.book.active),
+            closing=closed > 0 and any(each.closes == request.position for each in self.book.active.values() if each.closes),
             lots_held=self._lots_held(symbol, side_of(request.type)),
         )
+        waits = request.action == c.TRADE_ACTION_PENDING and not case.crosses
+        return replace(case, margin_needed=0.0) if waits else case  # [I] an order that waits binds nothing
 
     def _position_meant(self, request: TradeRequest) -> Position | None:
         if request.action not in _ABOUT_POSITIONS:
@@ -96,8 +100,6 @@ class TradeServer(Matching):
         return position.closed_by(request.type, request.volume)
 
     def _margin_needed(self, request: TradeRequest, symbol: str, lots: float) -> float | None:
-        if request.action != c.TRADE_ACTION_DEAL:
-            return 0.0  # [I] a pending order binds nothing
         side = side_of(request.type)
         price = self.price_for(symbol, side)
         return self.order_margin(side, symbol, lots, price) if price else None
@@ -113,10 +115,22 @@ class TradeServer(Matching):
     # -- carrying it out
 
     def _deal(self, case: Case) -> Answer:
-        quote = case.quote
+        order = self._order(case, case.execution_price)
+        lots = self.fillable(order)
+        if lots:
+            return self._fill_at_once(case, order, lots)
+        if order.filling != c.ORDER_FILLING_RETURN:
+            return Answer(c.TRADE_RETCODE_REJECT)  # [I] there is nothing to be had
+        self.book.place(order)
+        return Answer(c.TRADE_RETCODE_PLACED, order=order.ticket, volume=order.volume)
+
+    def _fill_at_once(self, case: Case, order: Order, lots: float) -> Answer:
+        quote = case.execution
         assert quote is not None
-        deal = self.execute(self._order(case, case.price), case.price)
-        return Answer(c.TRADE_RETCODE_DONE, deal.ticket, deal.order, deal.volume, deal.price, quote.bid, quote.ask)
+        self.take(order.symbol, lots)
+        deal = self.execute(order, case.execution_price, lots)
+        code = c.TRADE_RETCODE_DONE if lots == order.volume else c.TRADE_RETCODE_DONE_PARTIAL
+        return Answer(code, deal.ticket, deal.order, deal.volume, deal.price, quote.bid, quote.ask)
 
     def _order(self, case: Case, price: float) -> Order:
         request, spec = case.request, case.spec
@@ -160,7 +174,12 @@ class TradeServer(Matching):
         request, quote = case.request, case.quote
         assert quote is not None
         order = changed(self._order(case, request.price), request)
-        self.book.place(order)
+        if case.crosses and order.filling == c.ORDER_FILLING_BOC:
+            self.finish(order, c.ORDER_STATE_CANCELED)  # book or cancel: it must not fill at once
+        elif case.crosses and (lots := self.fillable(order)):
+            return self._fill_at_once(case, order, lots)
+        else:
+            self.book.place(order)
         return Answer(c.TRADE_RETCODE_DONE, order=order.ticket, volume=order.volume, bid=quote.bid, ask=quote.ask)
 
     def _modify(self, case: Case) -> Answer:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from Backtest.errors import BadInput
 from Backtest.simulated_terminal import constants as c
+from Backtest.simulated_terminal.dealing import PLAIN, Dealing
 
 Commission = Callable[[float, float], float]  # (units, negative for short; price) -> cost in the account's currency
 
@@ -110,6 +111,7 @@ class AccountSpec:
     server: str = "Simulated-Demo"
     name: str = "Simulated Trader"
     company: str = "Simulated Broker"
+    dealing: Dealing = PLAIN
     trade_allowed: bool = True
     trade_expert: bool = True
 

@@ -14,6 +14,7 @@ from Backtest.simulated_terminal.retcodes import CHECKED, TEXTS
 from Backtest.simulated_terminal.server import Answer
 from Backtest.simulated_terminal.structs import OrderCheckResult, OrderSendResult, TradeDeal, TradeOrder, TradePosition, TradeRequest
 
+_CHANGES_THE_ACCOUNT = frozenset({c.TRADE_RETCODE_DONE, c.TRADE_RETCODE_DONE_PARTIAL, c.TRADE_RETCODE_PLACED})
 Open = TypeVar("Open", Position, Order)
 _API_DISABLED = "Auto-Trading using Python API disabled in Terminal"
 
@@ -162,7 +163,7 @@ class TradeFunctions(Door):
             return _result(Answer(c.TRADE_RETCODE_CLIENT_DISABLES_AT), 0, request)
         number = self._book.new_request()
         answer = self._server.send(request)
-        if answer.retcode == c.TRADE_RETCODE_DONE:
+        if answer.retcode in _CHANGES_THE_ACCOUNT:
             self._commit()
         return _result(answer, number, request)
 
