@@ -35,7 +35,10 @@ class Case:
     margin_needed: float | None  # by what opens; None: a rate is missing
     lots_opened: float  # of the request's volume: not what closes
     active: int = 0  # orders
+    positions: int = 0
     closing: bool = False  # an order works on closing the position
+    is_oldest: bool = True  # the position, of those on its symbol and side
+    hedges: bool = False  # it would open against an open position, which the account forbids
     lots_held: float = 0.0  # on the symbol in the direction of the request, positions and pending orders
 
     @property

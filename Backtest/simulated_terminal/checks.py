@@ -11,6 +11,7 @@ from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal import pending_checks as pending
 from Backtest.simulated_terminal.case import INSTANT, PASSED, Case, Rule, closing_price, distances, level_fits, on_grid
 from Backtest.simulated_terminal.money import BUY, SELL
+from Backtest.simulated_terminal.retcodes import HEDGE_PROHIBITED
 from Backtest.simulated_terminal.symbols import FILLING_FOK, FILLING_IOC, ORDER_CLOSE_BY
 
 _FILLING_FLAG = {c.ORDER_FILLING_FOK: FILLING_FOK, c.ORDER_FILLING_IOC: FILLING_IOC}
@@ -181,6 +182,21 @@ def _symbol_may_be_traded(case: Case) -> int:
     return code if case.opens and side == case.side else PASSED
 
 
+def _the_oldest_goes_first(case: Case) -> int:
+    bound = case.account.fifo_close and case.account.hedging and case.closes
+    return c.TRADE_RETCODE_FIFO_CLOSE if bound and not case.is_oldest else PASSED
+
+
+def _sides_do_not_meet(case: Case) -> int:
+    return HEDGE_PROHIBITED if case.hedges else PASSED
+
+
+def _positions_are_within_limits(case: Case) -> int:
+    most = case.account.limit_positions
+    one_more = case.opens and (case.account.hedging or case.position is None) and case.request.action == c.TRADE_ACTION_DEAL
+    return c.TRADE_RETCODE_LIMIT_POSITIONS if one_more and most and case.positions >= most else PASSED
+
+
 def _money_suffices(case: Case) -> int:
     if not case.opens:
         return PASSED
@@ -216,6 +232,9 @@ _RULES: dict[int, tuple[Rule, ...]] = {
         _no_order_closes_it,
         _not_frozen,
         _symbol_may_be_traded,
+        _the_oldest_goes_first,
+        _sides_do_not_meet,
+        _positions_are_within_limits,
         pending.orders_are_within_limits,
         _money_suffices,
         _price_has_not_moved,
@@ -233,12 +252,16 @@ _RULES: dict[int, tuple[Rule, ...]] = {
         _session_is_open,
         _there_are_quotes,
         _symbol_may_be_traded,
+        _the_oldest_goes_first,
+        _sides_do_not_meet,
+        _positions_are_within_limits,
         pending.orders_are_within_limits,
         _money_suffices,
     ),
     c.TRADE_ACTION_SLTP: (
         _position_is_there,
         _symbol_is_known,
+        pending.levels_are_offered,
         _stops_fit,
         _account_may_trade,
         _session_is_open,

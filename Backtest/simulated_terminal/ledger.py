@@ -117,6 +117,11 @@ class Ledger:
         )
         return money.hedged_margin(self.specs[symbol], long, short, (self.account, self.exchange)) or 0.0
 
+    def hedges(self, symbol: str, side: int) -> bool:
+        """Whether a new position would be against one that is open, where the account forbids that."""
+        account = self.account
+        return account.hedging and not account.hedge_allowed and any(each.side != side for each in self.book.on(symbol))
+
     # -- booking
 
     def deposit(self, amount: float) -> None:

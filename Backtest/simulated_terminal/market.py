@@ -80,10 +80,16 @@ class Series:
         return bar and Quote(bar.close, self.ask(bar.close, bar.spread), moment(bar, now_msc - bar.time * 1000))
 
     def is_open_at(self, now_msc: int) -> bool:
-        """Whether there are quotes: not in a gap between two bars. After the last bar the last quote stands."""
+        """Whether there is trading: in a session, and not in a gap between two bars. After the last bar the last quote stands."""
+        if self.spec.sessions is not None and not self.spec.sessions.is_open(now_msc // 1000):
+            return False
         index = self.index_at(now_msc)
         last = index == len(self.epochs) - 1
         return last or (index >= 0 and now_msc < (self.epochs[index] + self.timeframe.seconds) * 1000)
+
+    def trades_in_bar(self, time: int) -> bool:
+        """Whether there is trading at some second of the bar that opens then."""
+        return self.spec.sessions is None or self.spec.sessions.is_open(time, time + self.timeframe.seconds)
 
     def ask(self, bid: float, spread_points: int) -> float:
         """The ask above a bid; exactly the bid where there is no spread."""

@@ -36,11 +36,15 @@ class Matching(Ledger):
         """Let an event of the market do to the account what it does."""
         self.arrive(event.time_msc)
         for symbol in event.symbols:
-            if self.book.triggers.get(symbol) and (self.specs[symbol].gaps_fill_at_open or not event.opening):
+            if self.book.triggers.get(symbol) and self._trades(symbol, event):
                 self._play_bar(symbol, opening=event.opening)
         # backtesting.py looks at the equity at the close only; an account with a stop-out level at every quote
         if self.book.positions and (self.account.stop_out or not event.opening):
             self._stop_out()
+
+    def _trades(self, symbol: str, event: Event) -> bool:
+        in_its_time = self.specs[symbol].gaps_fill_at_open or not event.opening
+        return in_its_time and self.market.series[symbol].trades_in_bar(event.time_msc // 1000)
 
     def _expire(self) -> None:
         due = [(order.ends, order) for order in self.book.active.values() if order.ends is not None and order.ends * 1000 <= self.now_msc]
@@ -117,6 +121,8 @@ class Matching(Ledger):
         effect = self.effect(order)
         if not effect.opened:
             return True
+        if self.hedges(order.symbol, order.side):
+            return False
         needed = self.order_margin(order.side, order.symbol, effect.opened, price)
         freed = self.margin_on(order.symbol) if effect.closed else 0.0
         return needed is not None and needed <= self.figures().margin_free + freed

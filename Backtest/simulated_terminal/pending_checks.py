@@ -47,9 +47,14 @@ def type_is_a_pending_order(case: Case) -> int:
 def type_is_offered(case: Case) -> int:
     """The symbol's order_mode has the bit of the type, and those of the levels."""
     assert case.spec is not None
+    offered = case.spec.order_mode & _ORDER_FLAG[case.type // 2]
+    return levels_are_offered(case) if offered else c.TRADE_RETCODE_INVALID_ORDER
+
+
+def levels_are_offered(case: Case) -> int:
+    """The symbol's order_mode has the bits of the levels."""
+    assert case.spec is not None
     mode = case.spec.order_mode
-    if not mode & _ORDER_FLAG[case.type // 2]:
-        return c.TRADE_RETCODE_INVALID_ORDER
     missing = (case.request.sl and not mode & ORDER_SL) or (case.request.tp and not mode & ORDER_TP)
     return c.TRADE_RETCODE_INVALID_STOPS if missing else PASSED
 

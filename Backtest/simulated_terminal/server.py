@@ -79,11 +79,17 @@ class TradeServer(Matching):
             margin_needed=self._margin_needed(request, symbol, opened) if opened else 0.0,
             lots_opened=opened,
             active=len(self.book.active),
+            positions=len(self.book.positions),
+            is_oldest=position is None or all(each.time_msc >= position.time_msc for each in self._beside(position)),
+            hedges=opened > 0 and self.hedges(symbol, side_of(request.type)),
             closing=closed > 0 and any(each.closes == request.position for each in self.book.active.values() if each.closes),
             lots_held=self._lots_held(symbol, side_of(request.type)),
         )
         waits = request.action == c.TRADE_ACTION_PENDING and not case.crosses
         return replace(case, margin_needed=0.0) if waits else case  # [I] an order that waits binds nothing
+
+    def _beside(self, position: Position) -> list[Position]:
+        return [each for each in self.book.on(position.symbol) if each.side == position.side]
 
     def _position_meant(self, request: TradeRequest) -> Position | None:
         if request.action not in _ABOUT_POSITIONS:

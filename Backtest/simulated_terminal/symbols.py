@@ -13,6 +13,7 @@ import pandas as pd
 from Backtest.errors import BadInput
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.dealing import PLAIN, Dealing
+from Backtest.simulated_terminal.sessions import Sessions
 
 Commission = Callable[[float, float], float]  # (units, negative for short; price) -> cost in the account's currency
 
@@ -46,6 +47,7 @@ class SymbolSpec:
     filling_mode: int = FILLING_FOK | FILLING_IOC
     execution: int = c.SYMBOL_TRADE_EXECUTION_MARKET
     trade_mode: int = c.SYMBOL_TRADE_MODE_FULL
+    sessions: Sessions | None = None  # None: whenever the prices have a bar
     order_mode: int = ORDER_ALL
     expiration_mode: int = EXPIRATION_ALL
     calc_mode: int = c.SYMBOL_CALC_MODE_FOREX
@@ -105,6 +107,9 @@ class AccountSpec:
     stop_out: float = 30.0  # percent of margin; 0.0: only when nothing is left, judged at the close of a bar
     margin_call: float = 50.0  # percent of margin
     limit_orders: int = 200  # active at once; 0: any number
+    limit_positions: int = 0  # open at once; 0: any number
+    hedge_allowed: bool = True  # opposite positions on one symbol
+    fifo_close: bool = False  # the oldest position of a side is closed first
     comment_length: int = 31  # what the server keeps of a comment
     login: int = 0
     password: str = ""

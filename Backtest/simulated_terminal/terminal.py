@@ -154,7 +154,7 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions):
         digits = 2 if spec.money_digits is None else spec.money_digits
         money = (now.balance, 0.0, now.profit, now.equity, now.margin, now.margin_free, now.margin_level)
         limits = (spec.margin_call, spec.stop_out, 0.0, 0.0, 0.0, 0.0, 0.0)
-        return AccountInfo((*mode, *may, digits, False, *money, *limits, spec.name, spec.server, spec.currency, spec.company))
+        return AccountInfo((*mode, *may, digits, spec.fifo_close, *money, *limits, spec.name, spec.server, spec.currency, spec.company))
 
     # -- shared
 

@@ -23,6 +23,7 @@ ACCOUNTS = [
     AccountSpec(600.0, commission=lambda units, price: abs(units) * price * 3e-5),
     AccountSpec(10_000.0, leverage=10_000, money_digits=None, stop_out=0.0),
     AccountSpec(10_000.0, margin_mode=0),
+    AccountSpec(10_000.0, fifo_close=True, hedge_allowed=False, limit_positions=3, limit_orders=4),
     AccountSpec(10_000.0, dealing=Dealing(seed=5, drift_points=40, lots_per_tick=0.4)),
     AccountSpec(10_000.0, margin_mode=1, dealing=Dealing(seed=6, drift_points=40, lots_per_tick=0.4)),
     AccountSpec(700.0, margin_mode=1, commission=lambda units, price: abs(units) * price * 3e-5),
