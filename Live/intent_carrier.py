@@ -13,6 +13,7 @@ from Live.sizing import Sizing, TooSmall, check_affordable, lots_of_units, risk_
 
 # Of a close: it is done, or there was nothing left to close.
 CLOSED_WELL = frozenset({Status.FILLED, Status.CANCELLED})
+AGAIN = "+"  # behind the leg of an order that is decided a second time
 
 
 class IntentCarrier:
@@ -40,15 +41,18 @@ class IntentCarrier:
     def reclose(self, order: Order) -> None:
         """Decide a full close, or levels, again whose order is proved not to have happened, if the position is still there.
 
-        Closing by ticket cannot open anything: the server refuses a second one. Levels are absolute: setting them twice
-        is setting them once, unless others were decided since (FAULTS.md §2.7).
+        Closing all of a position by ticket cannot open anything: the server refuses a second one. Levels are absolute: setting
+        them twice is setting them once, unless others were decided since. A part is not closed again: twice would be too much.
         """
         old, record = order.intent, self._desk.record
-        if old.kind not in (Kind.EXIT, Kind.SLTP) or self._desk.state.position(old.position) is None:
+        position = self._desk.state.position(old.position)
+        if position is None or old.kind not in (Kind.EXIT, Kind.SLTP):
             return
-        leg = f"{old.leg}+"
+        # an entry may have taken a part only, of a trade that the intent names as a whole
+        wanted = (order.volume or 0.0) >= position.lots if old.kind is Kind.EXIT else record.is_newest(old)
+        leg = f"{old.leg}{AGAIN}"
         again = replace(old, leg=leg, order_id=client_order_id(old.bar, old.kind, leg))
-        if record.order(again.order_id) is None and (old.kind is Kind.EXIT or record.is_newest(old)):
+        if wanted and record.order(again.order_id) is None:
             record.add_intent(again)
             self._close(again, again.size) if old.kind is Kind.EXIT else self._protect(again)
 

@@ -29,13 +29,33 @@ class InAndOut(Strategy):
             self.position.close()
 
 
-def run(folder: Path, arrange: Callable[[FaultyTerminal], None]) -> Ran:
+class TakesFrom(Strategy):
+    """Buys 3000 units on bar 10, and sells `sold` of them on bar 15."""
+
+    sold = 1000
+
+    def init(self) -> None:
+        pass
+
+    def next(self) -> None:
+        bar = len(self.data)
+        if bar == 10:
+            self.buy(size=3000)
+        elif bar == 15:
+            self.sell(size=self.sold)
+
+
+class TakesAll(TakesFrom):
+    sold = 3000
+
+
+def run(folder: Path, arrange: Callable[[FaultyTerminal], None], strategy: type[Strategy] = InAndOut) -> Ran:
     def made(*args: Any, **options: Any) -> FaultyTerminal:
         terminal = FaultyTerminal(SimulatedTerminal(*args, **options))
         arrange(terminal)
         return terminal
 
-    return run_live(folder, loaded(InAndOut), eurusd(40), made_by=made)
+    return run_live(folder, loaded(strategy), eurusd(40), made_by=made)
 
 
 def statuses(ran: Ran) -> list[tuple[str, str]]:
@@ -82,6 +102,18 @@ def test_an_exit_that_was_not_delivered_is_decided_again(tmp_path: Path) -> None
     ran = run(tmp_path, at_send(3, without_answer()))
     assert statuses(ran) == [("ENTRY", "FILLED"), ("SLTP", "FILLED"), ("EXIT", "ABSENT"), ("EXIT", "FILLED")]
     assert len(trades(ran)) == 1
+
+
+def test_a_close_of_a_part_that_was_not_delivered_is_not_decided_again(tmp_path: Path) -> None:
+    ran = run(tmp_path, at_send(2, without_answer()), TakesFrom)
+    assert statuses(ran) == [("ENTRY", "FILLED"), ("EXIT", "ABSENT"), ("ENTRY", "DENIED")]
+    assert [held.lots for held in ran.trader.final_positions] == [0.03]
+
+
+def test_a_whole_trade_that_an_entry_takes_is_closed_again_where_the_close_was_not_delivered(tmp_path: Path) -> None:
+    ran = run(tmp_path, at_send(2, without_answer()), TakesAll)
+    assert statuses(ran) == [("ENTRY", "FILLED"), ("EXIT", "ABSENT"), ("ENTRY", "DENIED"), ("EXIT", "FILLED")]
+    assert ran.trader.final_positions == ()
 
 
 def test_levels_that_were_not_delivered_are_set_again(tmp_path: Path, undisturbed: Ran) -> None:
