@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,15 +62,23 @@ def run(strategy: str, params: tuple[str, ...], **given: Any) -> int:
 @click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
 @click.option("--db", metavar="FILE", help="The record to show (AUDIT_DB_PATH).")
 @click.option("--port", metavar="N", help="Where to listen on 127.0.0.1 (DASHBOARD_PORT).")
-def dashboard(env_file: str | None, db: str | None, port: str | None) -> int:
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when the standard input does.")
+def dashboard(env_file: str | None, db: str | None, port: str | None, *, with_parent: bool) -> int:
     """Show the record at http://127.0.0.1:5000; needs no trader."""
     from Live.dashboard import serve
 
+    if with_parent:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     path = _absolute(db)
     config = load_config({"audit_db_path": None if path is None else str(path), "dashboard_port": port}, _absolute(env_file), os.environ)
     click.echo(f"Dashboard of {config.audit_db_path} at http://127.0.0.1:{config.dashboard_port} (Ctrl-C ends it)", err=True)
     serve(config.audit_db_path, config.kill_switch_file, config.dashboard_port)
     return 0
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)  # the server has nothing to save
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

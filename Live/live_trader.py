@@ -17,17 +17,16 @@ from Backtest.bars import timeframe
 from Backtest.simulated_terminal import MarketEnded
 from Backtest.strategies import LoadedStrategy
 from Live.audit_logger import AuditLogger, to_json
-from Live.audit_logger.reader import AuditReader, RunCounts
 from Live.backtesting_bridge import BacktestingBridge
 from Live.config import LiveConfig
 from Live.desk import Desk
 from Live.errors import KillSwitch, LiveError, Unreachable
+from Live.flatten import flatten
 from Live.kill_switch import KillSwitchFile
 from Live.locks import hold_account, hold_record
-from Live.model import AccountState, BarId, Intent, Kind, Magic, Order, Position, Slot, Status, client_order_id
+from Live.model import AccountState, Magic, Order, Position, Slot, Status
 from Live.mt5_connector import MT5Connector, OpenedTerminal
 from Live.order_executor import SECONDS_BETWEEN_READS, OrderExecutor
-from Live.order_requests import Label, Market, close_request
 from Live.reporter import Reporter, versions
 from Live.state_manager import StateManager
 from Live.symbol_trader import SymbolTrader
@@ -37,6 +36,7 @@ log = logging.getLogger("LiveTrader")
 CTRL_C = 130
 LATE_BAR_SECONDS = 60  # after its time, during which a bar that has not come yet is looked for every second
 BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between attempts to reach a lost terminal
+ASKING_TO_END = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 MODES = {0: "DEMO", 1: "DEMO", 2: "REAL"}
 
 
@@ -48,8 +48,18 @@ class Chosen:
     params: Mapping[str, Any]
 
 
+class Watcher:
+    """Whoever wants to see how a run goes on; this one does not look."""
+
+    def started(self, trader: "LiveTrader") -> None:
+        """The account is known, what an earlier run left is settled."""
+
+    def turned(self, trader: "LiveTrader") -> None:
+        """One turn of the loop is done."""
+
+
 class LiveTrader:
-    """One run of one strategy on one account. `on_turn` is called after each turn of the loop.
+    """One run of one strategy on one account.
 
     `run` returns the exit code; it raises LiveError for what keeps a run from starting.
     """
@@ -61,7 +71,7 @@ class LiveTrader:
         terminal: OpenedTerminal,
         *,
         once: bool = False,
-        on_turn: Callable[["LiveTrader"], None] | None = None,
+        watcher: "Watcher | None" = None,
     ) -> None:
         self.config, self.strategy, self.params, self.terminal = config, chosen.strategy, chosen.params, terminal
         self.clock = terminal.clock
@@ -70,7 +80,7 @@ class LiveTrader:
         self.run_id = 0
         self.bars = 0
         self.connector = MT5Connector(config, terminal.functions, terminal.clock, simulated=terminal.name == "simulated")
-        self._once, self._on_turn = once, on_turn
+        self._once, self._watcher = once, watcher or Watcher()
         self._kill_switch = KillSwitchFile.of(config)
         self._signalled: int | None = None
         self._lost = 0  # turns in a row without a terminal
@@ -91,6 +101,8 @@ class LiveTrader:
                 code, reason = self._halt(stop)
             except MarketEnded:
                 code, reason = 0, "the replayed prices end here"
+            except KeyboardInterrupt:
+                code, reason = CTRL_C, "interrupted a second time, in the middle of something"
             except LiveError as error:
                 code, reason = error.exit_code, str(error)
                 raise
@@ -101,16 +113,11 @@ class LiveTrader:
                 self._end(code, reason)
             return code
 
-    def counts(self) -> RunCounts:
-        """Bars, signals, orders and positions of this run, as the record has them."""
-        with AuditReader(self.config.audit_db_path) as reader:
-            return reader.run_counts(self.run_id)
-
     def _start(self) -> None:
         """Locks, record, terminal, account: up to the row of this run."""
         self._kill_switch.check()
         hold_record(self._resources, self.config.audit_db_path)
-        self.record = AuditLogger(self.config.audit_db_path, self.clock)
+        self.record = AuditLogger(self.config.audit_db_path, self.clock, secrets=self.config.secrets)
         self._resources.callback(self.record.close)
         self.connector.connect()
         self._resources.callback(self.connector.shutdown)
@@ -130,15 +137,15 @@ class LiveTrader:
         self._resources.enter_context(_signals(self._on_signal))
         self.record.event("STARTUP", f"{self.mode} run of {self.strategy_id} on {', '.join(self.config.symbols)} {self.timeframe.name}")
         self.executor = OrderExecutor(self.config, self.connector, record=self.record, slot=self.slot, kill_switch=self._kill_switch)
-        absent = self._recover()
         strategy = self.strategy
         bridge = BacktestingBridge(
             strategy.cls, terminal=self.terminal.functions, backtest=strategy.backtest, params=self.params, strategy_id=self.strategy_id
         )
-        desk = Desk(self.config, self.connector, self.record, self.state, self.executor, bridge, self.slot, self.timeframe)
-        self.traders = {symbol: SymbolTrader(symbol, desk) for symbol in self.config.symbols}
+        self.desk = Desk(self.config, self.connector, self.record, self.state, self.executor, bridge, self.slot, self.timeframe)
+        self.traders = {symbol: SymbolTrader(symbol, self.desk) for symbol in self.config.symbols}
+        absent = self._recover()
         self._reclose(absent)
-        self.reporter.publish(force=True)
+        self._watcher.started(self)
 
     def _recover(self) -> list[Order]:
         """Before anything else: what an earlier run sent and did not see the end of. Returns what is proved not to have happened."""
@@ -159,9 +166,10 @@ class LiveTrader:
                 name = signal.Signals(self._signalled).name
                 return (CTRL_C if self._signalled == signal.SIGINT else 0), f"stopped by {name}"
             pause = self._turn()
-            self.reporter.publish(enabled=not self._lost, reason="the terminal is not reached" if self._lost else "")
-            if self._on_turn is not None:
-                self._on_turn(self)
+            self.reporter.publish(self._why_not)
+            self._watcher.turned(self)
+            if all(trader.failure for trader in self.traders.values()):
+                return 1, "; ".join(trader.failure for trader in self.traders.values())
             if self._once and (self.bars or not self.connector.simulated):
                 return 0, "one turn was asked for (--once)"
             self.clock.sleep(pause, self._interrupted)
@@ -223,40 +231,22 @@ class LiveTrader:
         return float(min(self.config.interval_seconds, max(due, 1)))
 
     def _halt(self, stop: KillSwitch) -> tuple[int, str]:
-        self.record.event("KILL_SWITCH", str(stop), severity="CRITICAL")
-        self.reporter.publish(force=True)
-        # removing the file must not send what was decided before it was there
-        for order in self.record.orders_with((Status.PENDING,), self.slot):
-            self.executor.refuse(order.intent.order_id, Status.CANCELLED, "the emergency stop file appeared before it was sent")
-        if self.config.kill_switch_action == "flatten":
-            self._flatten()
-        return KillSwitch.exit_code, str(stop)
-
-    def _flatten(self) -> None:
-        """Close what is ours, once each, without the switch in the way."""
-        self.state.sync()
-        executor = OrderExecutor(
-            self.config,
-            self.connector,
-            record=self.record,
-            slot=self.slot,
-            kill_switch=KillSwitchFile(self.config.kill_switch_file, enabled=False),
-        )
-        for position in self.state.positions:
-            now = BarId(self.slot, position.symbol, self.timeframe.name, self.connector.server_now(), self.clock.now())
-            leg = str(position.ticket)
-            order_id = client_order_id(now, Kind.FLATTEN, leg)
-            self.record.add_intent(Intent(order_id, now, Kind.FLATTEN, leg, position.side.opposite, position=position.ticket))
-            label = Label(self.slot.magic, "live", self.config.deviation_points)
-            market = Market(self.connector.spec(position.symbol), self.connector.quote(position.symbol))
-            request = close_request(position, position.lots, market, label)
-            told = executor.execute_order(request, order_id)
-            log.warning("position flattened", extra={"extra_data": {"ticket": position.ticket, "status": told["status"]}})
-        self.state.sync()
+        """Whatever else fails: the trader leaves with the kill switch's exit code."""
+        reason = str(stop)
+        try:
+            self.record.event("KILL_SWITCH", reason, severity="CRITICAL")
+            # removing the file must not send what was decided before it was there
+            for order in self.record.orders_with((Status.PENDING,), self.slot):
+                self.executor.refuse(order.intent.order_id, Status.CANCELLED, "the emergency stop file appeared before it was sent")
+            if self.config.kill_switch_action == "flatten" and (left := flatten(self.desk)):
+                reason += f"; still open: {', '.join(str(position.ticket) for position in left)}"
+        except (LiveError, MarketEnded) as error:
+            log.error("the stop could not be completed", extra={"extra_data": {"reason": str(error)}})
+        return KillSwitch.exit_code, reason
 
     def _end(self, code: int, reason: str) -> None:
         """The last rows of a run. A record that cannot be written any more must not hide why the run ended."""
-        self.end_reason = reason
+        self.end_code, self.end_reason = code, reason
         severity = "INFO" if code == 0 else "CRITICAL" if code == 1 else "WARNING"
         try:
             self.record.event("SHUTDOWN", reason, severity=severity, details={"exit_code": code})
@@ -264,11 +254,24 @@ class LiveTrader:
             self.state.sync()
             self.final_account, self.final_positions = self.connector.account(), self.state.positions
             self.reporter.snapshot(force=True)
-            self.reporter.publish(force=True, enabled=False, reason=reason)
+            self.reporter.publish(lambda: reason, force=True)
         except LiveError as error:
             log.error("the end of the run could not be recorded", extra={"extra_data": {"reason": str(error)}})
 
     # what a run is
+
+    def _why_not(self) -> str:
+        """Why no entries are sent at the moment; "" when they are."""
+        if self._lost:
+            return "the terminal is not reached"
+        if failures := [trader.failure for trader in self.traders.values() if trader.failure]:
+            return "; ".join(failures)
+        symbol = self.config.symbols[0]
+        try:
+            denial = self.state.can_trade(symbol, self.connector.quote(symbol))
+        except Unreachable as error:
+            return str(error)
+        return "" if denial is None else str(denial)
 
     def _facts(self, account: AccountState) -> dict[str, Any]:
         return {
@@ -294,17 +297,19 @@ class LiveTrader:
         return self._signalled is not None or self._kill_switch.is_on()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._signalled is not None:
+            raise KeyboardInterrupt  # the strategy does not return, or a call hangs
         self._signalled = number
 
 
 class _signals:  # noqa: N801 - used as a function
-    """SIGINT and SIGTERM ask the loop to end in order; what was in force before comes back afterwards."""
+    """SIGINT, SIGTERM and a closed terminal window ask the loop to end in order; what was in force before comes back afterwards."""
 
     def __init__(self, handler: Callable[[int, FrameType | None], None]) -> None:
         self._handler = handler
 
     def __enter__(self) -> None:
-        self._before = {number: signal.signal(number, self._handler) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.signal(number, self._handler) for number in ASKING_TO_END}
 
     def __exit__(self, *failure: object) -> None:
         for number, handler in self._before.items():

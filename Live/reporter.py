@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -35,20 +36,21 @@ class Reporter:
             self._beat_due = wall + timedelta(seconds=BEAT_SECONDS)
             self._write_beat(wall)
 
-    def publish(self, *, enabled: bool = True, reason: str = "", force: bool = False) -> None:
-        """Whether entries are sent, and if not why; the account, the positions and how far the replay is."""
+    def publish(self, why_not: Callable[[], str], *, force: bool = False) -> None:
+        """Why entries are not sent ("" when they are), the account, the positions and how far the replay is."""
         wall = self._machine.now()
         if not force and wall < self._publish_due:
             return
         self._publish_due = wall + timedelta(seconds=STATE_SECONDS)
         account, stop = self._connector.account(), self._kill_switch.found()
+        reason = why_not() or (f"{stop} exists" if stop else "")
         done, total = getattr(self._connector.clock, "progress", (None, None))
         money = {name: getattr(account, name) for name in ("balance", "equity", "margin", "currency", "leverage")}
         with self._record.transaction(durable=False):
             self._write_beat(wall)
             self._state.publish_positions()
             self._record.set_state(
-                trading={"enabled": enabled and stop is None, "reason": reason or (f"{stop} exists" if stop else "")},
+                trading={"enabled": not reason, "reason": reason},
                 kill_switch={"active": stop is not None, "file": str(stop or self._kill_switch.path or "")},
                 account=money | {"free_margin": account.margin_free},
                 progress={"bars": done, "total": total},

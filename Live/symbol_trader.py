@@ -24,7 +24,7 @@ class SymbolTrader:
 
     def __init__(self, symbol: str, desk: Desk) -> None:
         self.symbol = symbol
-        self.failed = False
+        self.failure = ""  # why the strategy decides nothing more on this symbol
         self.forming: int | None = None  # the open of the bar that was forming at the last look, server seconds
         self._desk = desk
         self._carrier = IntentCarrier(symbol, desk)
@@ -53,10 +53,10 @@ class SymbolTrader:
         decided = 0
         followers = [bar.epoch for bar in bars[1:]] + ([] if forming is None else [forming])
         for bar, follower in zip(bars, followers, strict=False):
-            if self.failed:
+            if self.failure:
                 break
             self._guarded(lambda bar=bar, follower=follower: self._decide(bar, follower, act=follower == forming))  # type: ignore[misc]
-            decided += not self.failed
+            decided += not self.failure
         return decided
 
     def _finish_pending(self) -> None:
@@ -131,11 +131,13 @@ class SymbolTrader:
         try:
             step()
         except StrategyFailed as error:
-            self.failed = True
+            self.failure = f"{self.symbol}: {error}"
             trace = "".join(traceback.format_exception(error.__cause__ or error))
-            text = f"{self.symbol}: {error}; no more decisions on this symbol in this run"
+            held = [position for position in self._desk.state.positions if position.symbol == self.symbol]
+            bare = ", ".join(str(position.ticket) for position in held if position.sl is None)
+            text = f"{self.failure}; no more decisions on this symbol in this run" + (f"; open without a stop loss: {bare}" if bare else "")
             self._desk.record.event("STRATEGY_FAILED", text, severity="CRITICAL", details={"traceback": trace})
-            log.critical("strategy failed", extra={"extra_data": {"symbol": self.symbol, "error": str(error)}})
+            log.critical(text)
 
 
 def _bar_row(bar: Bar, *, acted: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerm
 from Backtest.sizing import commission_of
 from Backtest.strategies import DEFAULTS, LoadedStrategy
 from Live.config import LiveConfig, load_config
-from Live.live_trader import Chosen, LiveTrader
+from Live.live_trader import Chosen, LiveTrader, Watcher
 from Live.mt5_connector import OpenedTerminal
 
 WIDE_OPEN = {
@@ -25,6 +25,11 @@ WIDE_OPEN = {
     "max_orders_per_minute": 10_000,
 }
 LOGIN = 12345678
+
+
+class _Turns(Watcher):
+    def __init__(self, on_turn: Callable[[LiveTrader], None]) -> None:
+        self.turned = on_turn  # type: ignore[assignment, method-assign]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ def run_live(
     *,
     given: Mapping[str, object] | None = None,
     params: Mapping[str, Any] | None = None,
-    on_turn: Callable[[LiveTrader], None] | None = None,
+    on_turn: Callable[[LiveTrader], None] = lambda _: None,
     once: bool = False,
     **terminal: Any,
 ) -> Ran:
@@ -100,7 +105,7 @@ def run_live(
     frames = {"EURUSD": prices} if isinstance(prices, pd.DataFrame) else dict(prices)
     config = settings(folder, symbols=",".join(frames), **{**WIDE_OPEN, **(given or {})})
     opened = simulated(folder, frames, strategy, steps=config.timeframe, **terminal)
-    trader = LiveTrader(config, Chosen(strategy, params or {}), opened, once=once, on_turn=on_turn)
+    trader = LiveTrader(config, Chosen(strategy, params or {}), opened, once=once, watcher=_Turns(on_turn))
     try:
         code = trader.run()
     finally:

@@ -1,0 +1,62 @@
+"""Closing everything that is ours, when the emergency stop asks for it (KILL_SWITCH_ACTION=flatten)."""
+
+import logging
+
+from Live.desk import Desk
+from Live.errors import Unreachable
+from Live.kill_switch import KillSwitchFile
+from Live.model import BarId, Intent, Kind, Position, client_order_id
+from Live.order_executor import OrderExecutor
+from Live.order_requests import Label, Market, close_request
+
+log = logging.getLogger("LiveTrader")
+
+ROUNDS = 3
+SECONDS_BETWEEN_ROUNDS = 1.0
+
+
+def flatten(desk: Desk) -> tuple[Position, ...]:
+    """Close our positions, each by itself: one that cannot be closed does not keep the others open. Returns what is left.
+
+    The stop file must not be in the way of these orders, so they go through an executor that does not look for it.
+    """
+    unhindered = KillSwitchFile(desk.config.kill_switch_file, enabled=False)
+    executor = OrderExecutor(desk.config, desk.connector, record=desk.record, slot=desk.slot, kill_switch=unhindered)
+    for number in range(ROUNDS):
+        if number:
+            desk.connector.clock.sleep(SECONDS_BETWEEN_ROUNDS)
+        try:
+            desk.state.sync()
+        except Unreachable as error:
+            log.error("positions cannot be read", extra={"extra_data": {"reason": str(error)}})
+            continue
+        for position in desk.state.positions:
+            _close(position, desk, executor, number)
+        if not _left(desk):
+            return ()
+    return desk.state.positions
+
+
+def _close(position: Position, desk: Desk, executor: OrderExecutor, number: int) -> None:
+    connector = desk.connector
+    now = BarId(desk.slot, position.symbol, desk.timeframe.name, connector.server_now(), connector.clock.now())
+    leg = f"{position.ticket}/{number}"
+    intent = Intent(client_order_id(now, Kind.FLATTEN, leg), now, Kind.FLATTEN, leg, position.side.opposite, position=position.ticket)
+    try:
+        market = Market(connector.spec(position.symbol), connector.quote(position.symbol))
+        request = close_request(position, position.lots, market, Label(desk.slot.magic, "live", desk.config.deviation_points))
+        desk.record.add_intent(intent)
+        told = executor.execute_order(request, intent.order_id)
+        log.warning("position flattened", extra={"extra_data": {"ticket": position.ticket, "status": told["status"]}})
+    except Unreachable as error:
+        text = f"position {position.ticket} on {position.symbol} could not be closed: {error}"
+        desk.record.event("NOT_FLATTENED", text, severity="CRITICAL", details={"ticket": position.ticket})
+        log.error("position not closed", extra={"extra_data": {"ticket": position.ticket, "reason": str(error)}})
+
+
+def _left(desk: Desk) -> bool:
+    try:
+        desk.state.sync()
+    except Unreachable:
+        return True  # not proved
+    return bool(desk.state.positions)
