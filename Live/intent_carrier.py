@@ -201,9 +201,14 @@ def _in_groups(intents: Sequence[Intent]) -> list[tuple[Intent, list[Intent]]]:
     """Each intent with the closes that belong to it: legs "2.0" and "2.1" are there for the entry with leg "2"."""
     reducing: dict[str, list[Intent]] = {}
     for intent in intents:
-        if "." in intent.leg:
+        if _belongs_to_entry(intent):
             reducing.setdefault(intent.leg.split(".")[0], []).append(intent)
-    return [(intent, reducing.get(intent.leg, [])) for intent in intents if "." not in intent.leg]
+    return [(intent, reducing.get(intent.leg, [])) for intent in intents if not _belongs_to_entry(intent)]
+
+
+def _belongs_to_entry(intent: Intent) -> bool:
+    # when a close is decided again, its entry has ended
+    return "." in intent.leg and not intent.leg.endswith(AGAIN)
 
 
 def _blocking(close: Status) -> str | None:

@@ -116,6 +116,22 @@ def test_a_whole_trade_that_an_entry_takes_is_closed_again_where_the_close_was_n
     assert ran.trader.final_positions == ()
 
 
+def test_a_close_that_was_decided_again_and_not_sent_is_sent_by_the_next_run(tmp_path: Path) -> None:
+    def dies_before_the_third(terminal: FaultyTerminal) -> None:
+        def die() -> None:
+            if len(terminal.sent) == 2:
+                raise ConnectionResetError
+
+        at_send(2, without_answer())(terminal)
+        terminal.before["order_check"] = die
+
+    died = run(tmp_path, dies_before_the_third, TakesAll)
+    assert (died.code, statuses(died)[-1]) == (1, ("EXIT", "PENDING"))
+    ran = run(tmp_path, lambda terminal: None, TakesAll)
+    assert (ran.code, statuses(ran)[-1]) == (0, ("EXIT", "FILLED"))
+    assert ran.trader.final_positions == ()
+
+
 def test_levels_that_were_not_delivered_are_set_again(tmp_path: Path, undisturbed: Ran) -> None:
     ran = run(tmp_path, at_send(2, without_answer()))
     assert statuses(ran) == [("ENTRY", "FILLED"), ("SLTP", "ABSENT"), ("SLTP", "FILLED"), ("EXIT", "FILLED")]
