@@ -10,7 +10,6 @@ import logging
 import math
 import sys
 import traceback
-import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
@@ -26,6 +25,7 @@ from rich.text import Text
 from Live.clock import Clock
 from Live.config import LiveConfig, Secret
 from Live.errors import Misconfigured
+from Live.redaction import redacted
 
 FILE_NAME = "live_trader.log"
 OUR_LOGGERS = ("LiveTrader", "Live", "Backtest")
@@ -129,8 +129,8 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             found["traceback"] = "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        forms = _written_forms(tuple(self._secrets()))
-        return {key: _redacted(value, forms) if key in MAY_HOLD_SECRETS else value for key, value in found.items()}
+        secrets = tuple(self._secrets())
+        return {key: redacted(value, secrets) if key in MAY_HOLD_SECRETS else value for key, value in found.items()}
 
     def format(self, record: logging.LogRecord) -> str:
         # allow_nan would write NaN, which is no JSON; `plain` has made texts of such numbers
@@ -222,22 +222,3 @@ def _safely(attempt: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
         return attempt()
     except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything, and a log line must not stop the trader
         return otherwise()
-
-
-@functools.lru_cache(maxsize=4)
-def _written_forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
-    """The spellings in which a secret can turn up: as it is, in a repr, in JSON, in a URL; the longest first."""
-    spellings = {
-        form for secret in secrets for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], urllib.parse.quote(secret, safe=""))
-    }
-    return tuple(sorted(spellings, key=len, reverse=True))
-
-
-def _redacted(value: Any, forms: tuple[str, ...]) -> Any:
-    if isinstance(value, str):
-        return functools.reduce(lambda text, form: text.replace(form, "***"), forms, value)
-    if isinstance(value, dict):
-        return {_redacted(key, forms): _redacted(item, forms) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_redacted(item, forms) for item in value]
-    return "***" if str(value) in forms else value  # a chat id is a number, too

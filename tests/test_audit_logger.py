@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -107,6 +108,31 @@ def changed_by_hand(path: Path, script: str) -> None:
 def filled(record: AuditLogger, order: Intent) -> None:
     for status in (Status.SUBMITTED, Status.PLACED, Status.FILLED):
         record.move(order.order_id, status, payload={"step": status.value})
+
+
+# secrets
+
+
+def test_a_secret_reaches_no_text_of_the_record(path: Path) -> None:
+    secret, escaped = 'pa"ss\\wörd', json.dumps('pa"ss\\wörd')[1:-1]
+    record = AuditLogger(path, StoppedClock(), secrets=lambda: (secret, "10019000"))
+    told = f"bad password {secret!r}, {secret}"
+    record.start_run(RUN | {"params": to_json({"key": secret})})
+    record.event("FAILED", told, details={"why": [told], secret: 1})
+    record.add_intent(intent(tag=secret))
+    record.move(intent().order_id, Status.DENIED, payload={"answer": {"comment": told}, "position": 10_019_000}, message=told)
+    record.add_trade(trade(), tag={"why": told})
+    common = {"strategy_id": "sma_cross", "symbol": "EURUSD", "timeframe": "H1", "bar_time": NOW.isoformat()}
+    record.add_signal({**common, "signal": "HOLD", "confidence": 0.0, "price": 1.245, "reason": told, "tag": to_json(secret)})
+    record.set_state(trading={"enabled": False, "reason": told})
+    record.end_run(exit_code=1, reason=told, summary={"why": told})
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        dump = "\n".join(db.iterdump())
+    assert [form for form in (secret, escaped, repr(secret)[1:-1]) if form in dump] == []
+    assert rows(path, "SELECT end_reason FROM runs") == [("bad password '***', ***",)]
+    assert rows(path, "SELECT payload ->> 'position' FROM order_events ORDER BY seq DESC LIMIT 1") == [(10_019_000,)]
+    record.close()
+    opened(path).close()  # the chain of what was written holds
 
 
 # evidence

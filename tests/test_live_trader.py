@@ -46,6 +46,14 @@ class HoldsFromTheStart(Strategy):
             self.buy(size=5000)
 
 
+class TellsItsSecret(Strategy):
+    def init(self) -> None:
+        pass
+
+    def next(self) -> None:
+        raise ValueError("cannot log in with hunter2hunter2")
+
+
 @pytest.mark.parametrize("name", ["sma_cross", "ema_cross", "vwap", "volume_breakout", "rsi_atr"])
 def test_the_record_holds_the_trades_of_the_backtest_one_by_one(name: str, tmp_path: Path) -> None:
     strategy, prices = load_strategy(CODES / f"{name}.py"), eurusd(1200)
@@ -58,6 +66,12 @@ def test_the_record_holds_the_trades_of_the_backtest_one_by_one(name: str, tmp_p
     assert ran.rows("SELECT equity FROM account_snapshots ORDER BY id DESC")[0]["equity"] == pytest.approx(
         stats["Equity Final [$]"], rel=1e-12
     )
+
+
+def test_a_strategy_that_tells_a_password_does_not_tell_it_to_the_record(tmp_path: Path) -> None:
+    ran = run_live(tmp_path, loaded(TellsItsSecret), eurusd(20), given={"mt5_password": "hunter2hunter2"})
+    assert any("cannot log in with ***" in row["message"] for row in ran.rows("SELECT message FROM events"))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"hunter2hunter2" in path.read_bytes()]
 
 
 def test_every_bar_has_a_signal_and_every_order_its_moves(tmp_path: Path) -> None:

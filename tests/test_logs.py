@@ -200,6 +200,13 @@ def test_a_secret_is_in_no_line_however_it_got_there(secret: str, tmp_path: Path
     assert lines(tmp_path)[0]["extra_data"]["chat"] == "***"
 
 
+def test_a_secret_of_a_few_characters_is_not_looked_for(tmp_path: Path) -> None:
+    start(tmp_path, telegram_chat_id="1")
+    log.info("11 bars", extra={"extra_data": {"lots": 0.1, "orders": 1}})
+    assert lines(tmp_path)[0]["message"] == "11 bars"
+    assert lines(tmp_path)[0]["extra_data"] == {"lots": 0.1, "orders": 1}
+
+
 def test_a_full_file_is_put_aside_and_only_so_many_are_kept(tmp_path: Path) -> None:
     start(tmp_path, max_log_size_mb=0.001, log_backup_count=2)
     for number in range(40):

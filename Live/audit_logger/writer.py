@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,20 +15,28 @@ from Live.audit_logger.rows import deal_of, order_of, row_of_deal, row_of_intent
 from Live.clock import Clock
 from Live.errors import RecordFailed
 from Live.model import MOVES, AccountState, BarId, ClientOrderId, Deal, Intent, Order, Position, Slot, Status
+from Live.redaction import redacted, redacted_json
 
 PUT_STATE = "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
 BUSY_SECONDS = 5.0  # how long another program may hold the file
+
+# Where texts of strategies, brokers and errors go, which may hold a secret.
+FREE_TEXTS = frozenset({"message", "reason", "end_reason", "retcode_message"})
+FREE_JSON = frozenset({"params", "summary", "tag", "details"})
 
 
 class AuditLogger:
     """Opens the record at `path`, making it where there is none.
 
     Raises Misconfigured, in one sentence, when the file or its folder cannot be used. All times are the clock's.
+    `secrets` gives what must not be written, whenever it is asked: texts get `***` in its place.
     """
 
-    def __init__(self, path: Path, clock: Clock, *, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, *, secrets: Callable[[], Iterable[str]] = tuple, busy_seconds: float = BUSY_SECONDS
+    ) -> None:
         self.path = path
-        self._clock = clock
+        self._clock, self._secrets = clock, secrets
         self._run_id: int | None = None
         self._db = open_record(path, busy_seconds=busy_seconds)
         self._durable: bool | None = None  # the transaction that is open, or was the last
@@ -74,9 +82,10 @@ class AuditLogger:
     def end_run(self, *, exit_code: int, reason: str, summary: Mapping[str, Any]) -> None:
         """Close the run."""
         with self.transaction(durable=True):
+            row = {"ended_at": self._now(), "exit_code": exit_code, "end_reason": reason, "summary": to_json(summary)}
             self._db.execute(
                 "UPDATE runs SET ended_at = ?, exit_code = ?, end_reason = ?, summary = ? WHERE run_id = ?",
-                (self._now(), exit_code, reason, to_json(summary), self._run_id),
+                (*self._stored(row), self._run_id),
             )
 
     # decisions
@@ -121,7 +130,7 @@ class AuditLogger:
             values = {"status": to.value, "attempts": attempt, "updated_at": self._now(), **columns}
             names = ", ".join(f"{name} = ?" for name in values)
             sql = f"UPDATE orders SET {names} WHERE client_order_id = ?"  # noqa: S608 - our own names
-            self._db.execute(sql, (*map(storable, values.values()), order_id))
+            self._db.execute(sql, (*self._stored(values), order_id))
             self._append_move(order_id, attempt, (old, to), payload)
 
     def order(self, order_id: str) -> Order | None:
@@ -220,7 +229,7 @@ class AuditLogger:
 
     def set_state(self, **values: Any) -> None:
         """Say what is true now; see `state` in schema.sql."""
-        rows = [(key, to_json(value), self._now()) for key, value in values.items()]
+        rows = [(key, redacted_json(to_json(value), self._secrets()), self._now()) for key, value in values.items()]
         with self.transaction(durable=False):
             self._db.executemany(PUT_STATE, rows)
 
@@ -245,7 +254,7 @@ class AuditLogger:
             "attempt": attempt,
             "from_status": None if old is None else old.value,
             "to_status": to.value,
-            "payload": to_json(payload),
+            "payload": redacted_json(to_json(payload), self._secrets()),
             "prev_hash": self._value("SELECT hash FROM order_events ORDER BY seq DESC LIMIT 1") or "",
         }
         self._insert("order_events", {**row, "hash": hash_of(row)})
@@ -254,8 +263,16 @@ class AuditLogger:
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         sql = f"INSERT {'OR IGNORE ' if or_ignore else ''}INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
         with self.transaction(durable=False):
-            cursor = self._db.execute(sql, tuple(map(storable, values.values())))
+            cursor = self._db.execute(sql, self._stored(values))
         return int(cursor.lastrowid or 0)
+
+    def _stored(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(storable(self._without_secrets(name, value)) for name, value in values.items())
+
+    def _without_secrets(self, name: str, value: Any) -> Any:
+        if name in FREE_TEXTS:
+            return redacted(value, self._secrets(), numbers=False)
+        return redacted_json(value, self._secrets()) if name in FREE_JSON and value is not None else value
 
     def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         try:

@@ -284,7 +284,7 @@ class OrderExecutor:
     def _own_record(self) -> AuditLogger:
         config, account = self._config, self._connector.account()
         hold_record(self._resources, config.audit_db_path)
-        record = AuditLogger(config.audit_db_path, self._clock)
+        record = AuditLogger(config.audit_db_path, self._clock, secrets=config.secrets)
         self._resources.callback(record.close)
         who = {"slot": str(self._slot), "login": account.login, "server": account.server, "strategy_id": self._slot.strategy_id}
         what = dict.fromkeys(("strategy_file", "strategy_class", "strategy_sha256"), "") | {"params": "{}", "versions": "{}"}
