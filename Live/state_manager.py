@@ -7,7 +7,7 @@ from Backtest.decisions import Account
 from Live.audit_logger import AuditLogger
 from Live.config import LiveConfig
 from Live.errors import NeedsPerson
-from Live.model import UNSETTLED, AccountState, Deal, Order, Position, Quote, Side, Slot, Status, SymbolSpec
+from Live.model import UNSETTLED, AccountState, Deal, Kind, Order, Position, Quote, Side, Slot, Status, SymbolSpec
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.connector import DAY, WINDOW
 from Live.risk import (
@@ -22,7 +22,7 @@ from Live.risk import (
     NothingUnsettled,
     first_denial,
 )
-from Live.trade_book import Exit, TradeBook, open_trade
+from Live.trade_book import KILL_SWITCH, Exit, TradeBook, open_trade
 
 log = logging.getLogger("LiveTrader")
 
@@ -188,9 +188,10 @@ class StateManager:
             self._record.event("LATE_FILL", text, severity="CRITICAL")
         made = self._book.add(deal, self._spec(deal.symbol), self._tag_of(deal.position_id))
         if made is not None:
-            self._add_trade(made)
+            flattened = order is not None and order.intent.kind is Kind.FLATTEN
+            self._add_trade(made, KILL_SWITCH if flattened else made.reason)
 
-    def _add_trade(self, made: Exit) -> None:
+    def _add_trade(self, made: Exit, reason: str) -> None:
         deal, entry = made.deal, made.entry
         opener = self._record.order_by_ticket(self._slot, entry.order)
         self._record.add_trade(
@@ -211,7 +212,7 @@ class StateManager:
                 "swap": deal.swap,
                 "net_profit": deal.profit + deal.swap + made.commission,
                 "duration_seconds": float(deal.epoch - entry.epoch),
-                "exit_reason": made.reason,
+                "exit_reason": reason,
                 "position_ticket": deal.position_id,
                 "exit_deal": deal.ticket,
             },
@@ -219,9 +220,7 @@ class StateManager:
         )
         log.info(
             "trade closed",
-            extra={
-                "extra_data": {"symbol": deal.symbol, "side": made.side, "volume": deal.lots, "profit": deal.profit, "reason": made.reason}
-            },
+            extra={"extra_data": {"symbol": deal.symbol, "side": made.side, "volume": deal.lots, "profit": deal.profit, "reason": reason}},
         )
 
     def _tag_of(self, position_id: int) -> object:

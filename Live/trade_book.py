@@ -11,6 +11,7 @@ from Live.model import Deal, Position, Side, SymbolSpec
 
 EXPERT = 3
 EXIT_REASONS = {0: "manual", 1: "manual", 2: "manual", EXPERT: "strategy", 4: "stop loss", 5: "take profit", 6: "stop out"}
+KILL_SWITCH = "kill switch"  # to the server it is a program's order like any other
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,7 @@ def test_the_kill_switch_flattens_where_that_is_asked_for(tmp_path: Path) -> Non
     assert ran.code == KillSwitch.exit_code
     assert ran.trader.final_positions == ()
     assert ran.count("orders", "kind = 'FLATTEN' AND status = 'FILLED'") == 1
+    assert ran.rows("SELECT exit_reason FROM trades") == [{"exit_reason": "kill switch"}]
 
 
 def _stopped_at_bar_five(folder: Path, given: dict[str, object]) -> Any:
@@ -311,3 +312,51 @@ def test_a_twin_with_our_magic_number_stops_entries_and_stays_untouched(tmp_path
     assert all("MAGIC_NUMBER" in row["message"] for row in denied)
     assert ran.count("fills", "volume = 0.5") == 0
     assert [position.volume for position in ran.trader.final_positions] == []
+
+
+def test_a_run_whose_strategy_has_failed_ends_with_exit_code_1_and_says_why(tmp_path: Path) -> None:
+    class FailsLate(HoldsFromTheStart):
+        def next(self) -> None:
+            if len(self.data) > 20:
+                raise ZeroDivisionError("one over nothing")
+            super().next()
+
+    ran = run_live(tmp_path, loaded(FailsLate), eurusd(100))
+    assert ran.code == 1
+    assert "one over nothing" in ran.rows("SELECT end_reason FROM runs")[0]["end_reason"]
+    assert ran.count("bars") == 20
+    (event,) = ran.rows("SELECT message FROM events WHERE event_type = 'STRATEGY_FAILED'")
+    assert event["message"].endswith(f"open without a stop loss: {ran.trader.final_positions[0].ticket}")
+
+
+def test_a_position_that_cannot_be_closed_does_not_keep_the_others_open(tmp_path: Path) -> None:
+    class LosesQuotes(SimulatedTerminal):
+        lost = False
+
+        def symbol_info_tick(self, symbol: str) -> Any:
+            return None if self.lost and symbol == "EURUSD" else super().symbol_info_tick(symbol)
+
+    def stop(trader: LiveTrader) -> None:
+        if trader.bars >= 10:
+            trader.terminal.functions.lost = True
+            (tmp_path / "EMERGENCY_STOP").touch()
+
+    prices = {"EURUSD": eurusd(60), "GBPUSD": eurusd(60)}
+    given = {"kill_switch_action": "flatten"}
+    ran = run_live(tmp_path, loaded(HoldsFromTheStart), prices, given=given, on_turn=stop, made_by=LosesQuotes)
+    assert ran.code == KillSwitch.exit_code
+    assert [position.symbol for position in ran.trader.final_positions] == ["EURUSD"]
+    assert "still open" in ran.rows("SELECT end_reason FROM runs")[0]["end_reason"]
+    assert ran.count("events", "event_type = 'NOT_FLATTENED'") > 0
+
+
+def test_why_no_entries_are_sent_is_where_readers_see_it(tmp_path: Path) -> None:
+    reasons = set()
+
+    def note(trader: LiveTrader) -> None:
+        trader.reporter.publish(trader.why_not, force=True)
+        reasons.add(trader.record.state("trading")["reason"])
+
+    run_live(tmp_path, loaded(BuysEveryBar), eurusd(30), given={"max_daily_trades": 2}, on_turn=note)
+    assert "" in reasons
+    assert any("MAX_DAILY_TRADES" in reason for reason in reasons)

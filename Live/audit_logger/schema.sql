@@ -167,7 +167,7 @@ CREATE TABLE trades (
     swap              REAL NOT NULL,
     net_profit        REAL NOT NULL,
     duration_seconds  REAL NOT NULL,
-    exit_reason       TEXT NOT NULL,                      -- strategy, stop loss, take profit, stop out, manual
+    exit_reason       TEXT NOT NULL,                      -- strategy, stop loss, take profit, stop out, manual, kill switch
     position_ticket   INTEGER NOT NULL,
     exit_deal         INTEGER NOT NULL,
     tag               TEXT CHECK (tag IS NULL OR json_valid(tag)),
