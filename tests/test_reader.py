@@ -366,11 +366,19 @@ def test_the_curve_goes_back_over_earlier_runs_of_the_same_strategy_and_account(
 
 
 def test_another_replay_of_the_same_days_begins_another_curve(record: SampleRecord) -> None:
-    for run_id in (1, 2):
-        record.run(ended_at=(START + timedelta(days=9)).isoformat())
+    for run_id, slot in enumerate((SLOT, SLOT.replace("12345678", "12345679")), start=1):
+        record.run(slot=slot)
         record.snapshot(START, float(run_id), run_id=run_id)
     with AuditReader(record.path) as reader:
         assert [row["equity"] for row in reader.equity_curve(2)] == [2.0]
+
+
+def test_a_replay_that_goes_on_before_it_was_stopped_goes_on_with_its_curve(record: SampleRecord) -> None:
+    for run_id in (1, 2):
+        record.run(started_at=(START + timedelta(hours=8)).isoformat(), ended_at=(START + timedelta(hours=9)).isoformat())
+        record.snapshot(START, float(run_id), run_id=run_id)
+    with AuditReader(record.path) as reader:
+        assert [row["equity"] for row in reader.equity_curve(2)] == [1.0, 2.0]
 
 
 # what others wrote into the record

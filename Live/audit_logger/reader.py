@@ -31,13 +31,12 @@ RUN_FROM = {table: f"SELECT id, run_id FROM {table} WHERE id >= ? ORDER BY id LI
 LATEST_RUN = "SELECT * FROM runs ORDER BY run_id DESC LIMIT 1"
 ONE_RUN = "SELECT * FROM runs WHERE run_id = ?"
 # The runs just before this one that traded the same strategy on the same account: one curve goes through them all.
-# A run that reaches beyond this one's start was another replay.
+# Their times say nothing: a replay goes on at its last recorded step, which may lie before the end of the run before.
 FIRST_RUN_OF_CURVE = """
 SELECT coalesce(max(before.run_id), 0) + 1 AS run_id
 FROM runs AS this JOIN runs AS before ON before.run_id < this.run_id
 WHERE this.run_id = :run
-  AND ((before.slot, before.mode) <> (this.slot, this.mode)
-       OR coalesce(before.ended_at, before.started_at) > this.started_at)
+  AND (before.slot, before.mode) <> (this.slot, this.mode)
 """
 STATE = "SELECT key, value FROM state"
 POSITIONS = """
