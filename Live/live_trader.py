@@ -166,7 +166,7 @@ class LiveTrader:
                 name = signal.Signals(self._signalled).name
                 return (CTRL_C if self._signalled == signal.SIGINT else 0), f"stopped by {name}"
             pause = self._turn()
-            self.reporter.publish(self._why_not)
+            self.reporter.publish(self.why_not)
             self._watcher.turned(self)
             if all(trader.failure for trader in self.traders.values()):
                 return 1, "; ".join(trader.failure for trader in self.traders.values())
@@ -260,7 +260,7 @@ class LiveTrader:
 
     # what a run is
 
-    def _why_not(self) -> str:
+    def why_not(self) -> str:
         """Why no entries are sent at the moment; "" when they are."""
         if self._lost:
             return "the terminal is not reached"

@@ -1,8 +1,10 @@
 """The commands as a user types them: real processes, their exit codes and what they print."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -149,8 +151,8 @@ def test_it_does_not_start_while_the_stop_file_exists(tmp_path: Path) -> None:
 class Running:
     """A trader in a process of its own, at a speed at which it does not come to an end."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
-        words = [sys.executable, "-m", "Live", "run", "--strategy", str(SMA), "--dry-run", "--speed", "3600"]
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None, *, strategy: Path = SMA) -> None:
+        words = [sys.executable, "-m", "Live", "run", "--strategy", str(strategy), "--dry-run", "--speed", "3600"]
         self.folder = folder
         self.process = subprocess.Popen(
             words, cwd=ROOT, env=environment(folder, **(settings or {})), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -213,3 +215,58 @@ def test_a_signal_ends_it_in_order(number: signal.Signals, expected: int, tmp_pa
     code, out, _ = running.end()
     assert code == expected
     assert f"stopped by {number.name}" in out.replace("\n", " ")
+
+
+def test_what_no_account_can_follow_is_refused_before_anything_is_made(prices: Path, tmp_path: Path) -> None:
+    strategy = tmp_path / "on_close.py"
+    strategy.write_text(SMA.read_text().replace("exclusive_orders=True", "trade_on_close=True"))
+    done = command(["-m", "Live", "run", "--strategy", strategy, "--dry-run", "--data", prices], tmp_path)
+    assert done.returncode == 2
+    assert "trade_on_close" in done.stderr
+    assert not (tmp_path / "accounts").exists()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def a_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_the_page_is_there_while_it_trades_and_ends_with_a_trader_that_is_killed(tmp_path: Path) -> None:
+    port = a_free_port()
+    running = Running(tmp_path, {"DASHBOARD": "true", "DASHBOARD_PORT": str(port)})
+    running.wait_until(lambda: running.is_trading() and listens(port))
+    running.process.kill()
+    running.end()
+    deadline = time.monotonic() + PATIENCE
+    while listens(port):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for other processes")
+def test_a_second_ctrl_c_interrupts_a_strategy_that_does_not_return(tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text(
+        "from pathlib import Path\nfrom backtesting import Strategy\n"
+        "class Endless(Strategy):\n    def init(self): pass\n    def next(self):\n"
+        f"        Path({str(tmp_path / 'inside')!r}).touch()\n        while True: pass\n"
+    )
+    running = Running(tmp_path, strategy=tmp_path / "endless.py")
+    running.wait_until((tmp_path / "inside").exists)
+    running.process.send_signal(signal.SIGINT)
+    for _ in range(PATIENCE // 10):  # two that come together are one signal, so the second is sent again while nothing happens
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.process.wait(1)
+            break
+        running.process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.process.wait(10)
+    code, out, _ = running.end()
+    assert code == 130
+    assert "interrupted a second time" in out
