@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from Live.audit_logger import reader as reader_module
-from Live.audit_logger.reader import CURVE_POINTS, AuditReader, RecordUnavailable, RunCounts
+from Live.audit_logger.reader import CURVE_POINTS, AuditReader, RecordUnavailable, Run, RunCounts
 from Live.audit_logger.writer import SCHEMA_VERSION
 from tests.sample_record import SLOT, START, WALL, SampleRecord, a_trading_day
 
@@ -50,6 +50,12 @@ class JumpyClock:
 def counts(path: Path, run_id: int = 1) -> RunCounts:
     with AuditReader(path) as reader:
         return reader.run_counts(run_id)
+
+
+def latest(reader: AuditReader) -> Run:
+    run = reader.latest_run()
+    assert run is not None
+    return run
 
 
 def questions() -> dict[str, str]:
@@ -152,7 +158,7 @@ def test_all_answers_of_one_sitting_come_from_one_moment(trading_day: SampleReco
         trading_day.trade(START + timedelta(days=2, hours=13))
         trading_day.state(market_time="2030-01-01T00:00:00+00:00")
         assert reader.run_counts(1).trades == 2
-        assert len(reader.recent_trades()) == 2
+        assert len(reader.recent_trades(latest(reader))) == 2
         assert reader.state()["market_time"] == "2018-02-07T12:00:00+00:00"
     assert counts(trading_day.path).trades == 3
 
@@ -201,7 +207,6 @@ def test_the_questions_are_found_for_their_plans() -> None:
 def test_a_record_before_its_first_run_has_no_run(record: SampleRecord) -> None:
     with AuditReader(record.path) as reader:
         assert reader.latest_run() is None
-        assert reader.recent_orders() == reader.recent_trades() == reader.recent_signals() == []
         assert reader.state() == {}
 
 
@@ -281,24 +286,32 @@ def test_the_trades_of_a_day_are_this_strategys_in_any_run(record: SampleRecord)
     record.trade(START + timedelta(days=1, hours=23, minutes=59), run_id=2, net_profit=4.0)
     record.trade(START + timedelta(days=2), run_id=2, net_profit=8.0)
     with AuditReader(record.path) as reader:
-        run = reader.latest_run()
-        assert run is not None
-        assert reader.day_totals(run, "2018-02-06") == (2, 6.0)
-        assert reader.day_totals(run, "2018-02-09") == (0, 0.0)
+        assert reader.day_totals(latest(reader), "2018-02-06") == (2, 6.0)
+        assert reader.day_totals(latest(reader), "2018-02-09") == (0, 0.0)
 
 
 def test_positions_of_another_strategy_are_not_shown(trading_day: SampleRecord) -> None:
     trading_day.position(78, slot="1@elsewhere/other/1")
     with AuditReader(trading_day.path) as reader:
-        run = reader.latest_run()
-        assert run is not None
-        assert [row["ticket"] for row in reader.positions(run)] == [77]
+        assert [row["ticket"] for row in reader.positions(latest(reader))] == [77]
+
+
+def test_the_recent_rows_are_those_of_this_account_and_strategy_in_any_run(record: SampleRecord) -> None:
+    for run_id, slot in enumerate((SLOT, "1@elsewhere/other/1", SLOT), start=1):
+        record.run(slot=slot)
+        for add in (record.order, record.trade):
+            add(run_id=run_id, slot=slot)
+        record.signal(run_id=run_id, signal="BUY")
+    with AuditReader(record.path) as reader:
+        run = latest(reader)
+        for rows in (reader.recent_orders(run), reader.recent_trades(run), reader.recent_signals(run)):
+            assert [row["run_id"] for row in rows] == [3, 1]
 
 
 def test_a_signal_carries_what_became_of_its_order(trading_day: SampleRecord) -> None:
     trading_day.signal(signal="BUY", reason="warming up")
     with AuditReader(trading_day.path) as reader:
-        newest, denied, refused = reader.recent_signals()[:3]
+        newest, denied, refused = reader.recent_signals(latest(reader))[:3]
     assert (newest["order_status"], newest["reason"]) == (None, "warming up")
     assert (denied["order_status"], denied["reason"]) == ("DENIED", "max positions: 1 of 1")
     assert (refused["order_status"], refused["reason"]) == ("FAILED", "no money: margin 120.00 of 80.00")
@@ -308,8 +321,8 @@ def test_hold_can_be_left_out_of_the_recent_signals(trading_day: SampleRecord) -
     for _ in range(60):
         trading_day.signal()
     with AuditReader(trading_day.path) as reader:
-        assert {row["signal"] for row in reader.recent_signals()} == {"HOLD"}
-        assert [row["signal"] for row in reader.recent_signals(hold=False)] == ["BUY", "BUY", "SELL", "CLOSE", "BUY"]
+        assert {row["signal"] for row in reader.recent_signals(latest(reader))} == {"HOLD"}
+        assert [row["signal"] for row in reader.recent_signals(latest(reader), hold=False)] == ["BUY", "BUY", "SELL", "CLOSE", "BUY"]
 
 
 def test_the_recent_rows_come_newest_first_and_never_more_than_a_page(record: SampleRecord) -> None:
@@ -317,7 +330,7 @@ def test_the_recent_rows_come_newest_first_and_never_more_than_a_page(record: Sa
     for n in range(70):
         record.order(START + timedelta(hours=n))
     with AuditReader(record.path) as reader:
-        assert [row["id"] for row in reader.recent_orders()] == list(range(70, 20, -1))
+        assert [row["id"] for row in reader.recent_orders(latest(reader))] == list(range(70, 20, -1))
 
 
 def test_orders_of_unknown_outcome_are_counted_over_all_runs(trading_day: SampleRecord) -> None:
@@ -389,7 +402,7 @@ def test_a_text_that_is_not_utf8_is_read_with_replacement_marks(record: SampleRe
     record.order(client_order_id="ODD")
     record.db.execute("UPDATE orders SET message = CAST(X'61EDA08062FF' AS TEXT)")
     with AuditReader(record.path) as reader:
-        message = str(reader.recent_orders()[0]["message"])
+        message = str(reader.recent_orders(latest(reader))[0]["message"])
     assert message.startswith("a\ufffd")
     assert message.endswith("b\ufffd")
 
@@ -398,7 +411,7 @@ def test_a_text_of_a_megabyte_is_cut_and_a_nul_in_it_hides_nothing(record: Sampl
     record.run()
     record.order(message="a\0b" + "x" * 1_000_000)
     with AuditReader(record.path) as reader:
-        message = str(reader.recent_orders()[0]["message"])
+        message = str(reader.recent_orders(latest(reader))[0]["message"])
     assert message.startswith("a\0bx")
     assert len(message) == reader_module.LONGEST_TEXT
 
@@ -407,6 +420,4 @@ def test_a_text_of_a_megabyte_is_cut_and_a_nul_in_it_hides_nothing(record: Sampl
 def test_settings_that_are_no_object_are_no_settings(record: SampleRecord, text: str) -> None:
     record.run(settings=text)
     with AuditReader(record.path) as reader:
-        run = reader.latest_run()
-        assert run is not None
-        assert run.settings == {}
+        assert latest(reader).settings == {}

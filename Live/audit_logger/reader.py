@@ -20,7 +20,7 @@ STEPS_BETWEEN_LOOKS = 20_000  # instructions of SQLite's machine between two loo
 BUSY_SECONDS = 0.5
 LONGEST_TEXT = 65_536  # bytes of one value; the record is ours, what brokers and strategies wrote into it is not
 PAGE = 50  # rows
-LOOK_BACK = 5_000  # rows among which decisions other than HOLD are looked for
+LOOK_BACK = 5_000  # rows among which the newest of one strategy on one account are looked for
 CURVE_POINTS = 600
 
 # One writer at a time: ids and runs rise together, so the rows of one run lie side by side.
@@ -47,19 +47,20 @@ RECENT_ORDERS = """
 SELECT id, timestamp, updated_at, client_order_id, run_id, strategy_id, magic, symbol, timeframe, bar_time, kind, side, order_type,
        size, volume, price, sl, tp, position_ticket, tag, status, attempts, retcode, retcode_message, message,
        mt5_order_id, mt5_deal_id, executed_price, executed_volume
-FROM orders ORDER BY id DESC LIMIT :page
+FROM orders NOT INDEXED WHERE id > (SELECT max(id) FROM orders) - :look_back AND slot = :slot ORDER BY id DESC LIMIT :page
 """
 RECENT_SIGNALS = """
 SELECT s.id, s.timestamp, s.run_id, s.strategy_id, s.symbol, s.timeframe, s.bar_time, s.signal, s.confidence, s.price, s.size,
        s.stop_loss, s.take_profit, s.tag, s.client_order_id, o.status AS order_status, coalesce(s.reason, o.message) AS reason
 FROM signals AS s LEFT JOIN orders AS o ON o.client_order_id = s.client_order_id
 WHERE s.id > (SELECT max(id) FROM signals) - :look_back AND (:hold OR s.signal <> 'HOLD')
+  AND s.run_id IN (SELECT run_id FROM runs WHERE slot = :slot)
 ORDER BY s.id DESC LIMIT :page
 """
 RECENT_TRADES = """
 SELECT id, timestamp, run_id, strategy_id, symbol, side, entry_time, exit_time, entry_price, exit_price, volume, size,
        profit, commission, swap, net_profit, duration_seconds, exit_reason, position_ticket, tag
-FROM trades ORDER BY id DESC LIMIT :page
+FROM trades NOT INDEXED WHERE id > (SELECT max(id) FROM trades) - :look_back AND slot = :slot ORDER BY id DESC LIMIT :page
 """
 DAY_TOTALS = """
 SELECT count(*) AS trades, coalesce(sum(net_profit), 0.0) AS profit
@@ -207,19 +208,19 @@ class AuditReader:
         """Orders of which nobody knows yet what became of them."""
         return _whole(self._one(UNSETTLED)["orders"])
 
-    # what happened last, newest first
+    # what happened last to this run's strategy on its account, newest first, among the last 5,000 rows of all
 
-    def recent_orders(self, page: int = PAGE) -> list[Row]:
+    def recent_orders(self, run: Run, page: int = PAGE) -> list[Row]:
         """The newest orders."""
-        return self._rows(RECENT_ORDERS, {"page": page})
+        return self._rows(RECENT_ORDERS, {"slot": run.slot, "page": page, "look_back": LOOK_BACK})
 
-    def recent_signals(self, page: int = PAGE, *, hold: bool = True) -> list[Row]:
-        """The newest decisions, each with what became of it; without `hold` only those among the last 5,000 that wanted to do something."""
-        return self._rows(RECENT_SIGNALS, {"page": page, "hold": hold, "look_back": LOOK_BACK})
+    def recent_signals(self, run: Run, page: int = PAGE, *, hold: bool = True) -> list[Row]:
+        """The newest decisions, each with what became of it; without `hold` only those that wanted to do something."""
+        return self._rows(RECENT_SIGNALS, {"slot": run.slot, "page": page, "hold": hold, "look_back": LOOK_BACK})
 
-    def recent_trades(self, page: int = PAGE) -> list[Row]:
+    def recent_trades(self, run: Run, page: int = PAGE) -> list[Row]:
         """The newest closed trades."""
-        return self._rows(RECENT_TRADES, {"page": page})
+        return self._rows(RECENT_TRADES, {"slot": run.slot, "page": page, "look_back": LOOK_BACK})
 
     # sums
 

@@ -77,21 +77,25 @@ def positions(reader: AuditReader) -> Answer:
 
 
 def recent_orders(reader: AuditReader) -> Answer:
-    """`/api/recent_orders`: `orders`, the newest 50, newest first, with the columns of the table of that name."""
-    return {"orders": reader.recent_orders()}
+    """`/api/recent_orders`: `orders`, the newest 50 of this strategy on this account, newest first; columns as in that table."""
+    run = reader.latest_run()
+    return {"orders": reader.recent_orders(run) if run else []}
 
 
 def recent_signals(reader: AuditReader, *, hold: bool) -> Answer:
-    """`/api/recent_signals`: `signals`, the newest 50, newest first, with the columns of the table of that name and `order_status`.
+    """`/api/recent_signals`: `signals`, the newest 50 of this strategy on this account, newest first; columns as in that table.
 
-    `reason` says why a signal did not become an order. `?hold=false` leaves out HOLD, and then looks back over 5,000 rows.
+    With `order_status`; `reason` says why a signal did not become an order. `?hold=false` leaves out HOLD. All three lists
+    look back over the record's last 5,000 rows of their kind.
     """
-    return {"signals": reader.recent_signals(hold=hold)}
+    run = reader.latest_run()
+    return {"signals": reader.recent_signals(run, hold=hold) if run else []}
 
 
 def recent_trades(reader: AuditReader) -> Answer:
-    """`/api/recent_trades`: `trades`, the newest 50 closed ones, newest first, with the columns of the table of that name."""
-    return {"trades": reader.recent_trades()}
+    """`/api/recent_trades`: `trades`, the last 50 closed by this strategy on this account, newest first; columns as in that table."""
+    run = reader.latest_run()
+    return {"trades": reader.recent_trades(run) if run else []}
 
 
 def equity(reader: AuditReader) -> Answer:
