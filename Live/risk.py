@@ -21,6 +21,7 @@ class Facts:
     sends_last_minute: int
     unsettled_orders: int  # of this symbol, outcome unknown
     strangers: int  # open positions with our magic number that the record does not know
+    switched_off: tuple[str, ...]  # what keeps a program from trading, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,15 @@ class NoStrangers:
     def check(self, facts: Facts) -> Denial | None:
         """Any position that the record does not know blocks."""
         return _above("positions with our MAGIC_NUMBER that this record did not open", facts.strangers, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class TradingSwitchedOn:
+    """No entries while the terminal, the account or the server does not let a program trade."""
+
+    def check(self, facts: Facts) -> Denial | None:
+        """One switch that is off is enough."""
+        return _above(f"switches that are off ({'; '.join(facts.switched_off)})", len(facts.switched_off), 0)
 
 
 def first_denial(rules: Iterable[Rule], facts: Facts) -> Denial | None:

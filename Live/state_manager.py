@@ -20,6 +20,7 @@ from Live.risk import (
     MaxSpread,
     NoStrangers,
     NothingUnsettled,
+    TradingSwitchedOn,
     first_denial,
 )
 from Live.trade_book import KILL_SWITCH, Exit, TradeBook, open_trade
@@ -37,9 +38,11 @@ class StateManager:
         self.positions: tuple[Position, ...] = ()
         self._strangers: tuple[Position, ...] = ()  # our magic number, but not opened by this record
         self._others: tuple[Position, ...] = ()
+        self._switched_off: tuple[str, ...] = ()
         self._book = TradeBook()
         self._tags: dict[int, object] = {}
         self._rules = (
+            TradingSwitchedOn(),
             NothingUnsettled(),
             NoStrangers(),
             MaxDailyTrades(config.max_daily_trades),
@@ -64,6 +67,7 @@ class StateManager:
         self.positions = tuple(position for position in held if self._opened(position.magic, position.identifier, position.comment))
         self._others = tuple(position for position in held if position not in self.positions)
         self._note_strangers()
+        self._note_switches()
         if fresh:
             with self._record.transaction(durable=True):
                 for deal in fresh:
@@ -142,6 +146,7 @@ class StateManager:
             sends_last_minute=self._record.count_sends(self._slot, now - timedelta(minutes=1)),
             unsettled_orders=len(unsettled),
             strangers=len(self._strangers),
+            switched_off=self._connector.switched_off(),
         )
 
     def _today(self) -> str:
@@ -174,6 +179,15 @@ class StateManager:
                 text = f"{who} carries our MAGIC_NUMBER, but this record did not open it: no entries while it is open"
                 self._record.event("STRANGER", text, severity="CRITICAL", details={"ticket": held.ticket, "lots": held.lots})
         self._strangers = strangers
+
+    def _note_switches(self) -> None:
+        found = self._connector.switched_off()
+        if found and found != self._switched_off:
+            text = f"{'; '.join(found)}: no entries until that is changed, exits are tried"
+            self._record.event("TRADING_OFF", text, severity="CRITICAL")
+        elif self._switched_off and not found:
+            self._record.event("TRADING_ON", "programs may trade again")
+        self._switched_off = found
 
     def _take_in(self, deal: Deal) -> None:
         order = self._order_of(deal.order, deal.comment)

@@ -1,13 +1,15 @@
 """The whole trader on a terminal whose answers go wrong."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from backtesting import Strategy
 
-from Backtest.simulated_terminal import SimulatedTerminal
+from Backtest.simulated_terminal import SimulatedTerminal, parity_account
+from Live.live_trader import LiveTrader
 from tests.faulty_terminal import Fault, FaultyTerminal, answer_lost, answered, without_answer
 from tests.live_runs import Ran, eurusd, loaded, run_live
 
@@ -26,6 +28,20 @@ class InAndOut(Strategy):
             for trade in self.trades:
                 trade.sl = price - 0.01
         elif bar == 20:
+            self.position.close()
+
+
+class InAndOutAgain(Strategy):
+    """Buys on bars 10, 30 and 50, closes on bars 25 and 45."""
+
+    def init(self) -> None:
+        pass
+
+    def next(self) -> None:
+        bar = len(self.data)
+        if bar in (10, 30, 50):
+            self.buy(size=1000)
+        elif bar in (25, 45):
             self.position.close()
 
 
@@ -130,6 +146,35 @@ def test_a_close_that_was_decided_again_and_not_sent_is_sent_by_the_next_run(tmp
     ran = run(tmp_path, lambda terminal: None, TakesAll)
     assert (ran.code, statuses(ran)[-1]) == (0, ("EXIT", "FILLED"))
     assert ran.trader.final_positions == ()
+
+
+@pytest.mark.parametrize(
+    ("switch", "off", "words"), [("autotrading", False, "the Algo Trading button"), ("api_disabled", True, "the Python package")]
+)
+def test_while_programs_may_not_trade_there_are_no_entries_and_exits_are_tried(switch: str, off: bool, words: str, tmp_path: Path) -> None:
+    told: dict[int, str] = {}
+
+    def turn_off(trader: LiveTrader) -> None:
+        told[trader.bars] = trader.why_not()
+        if trader.bars in (20, 42):
+            setattr(trader.terminal.functions, switch, off if trader.bars == 20 else not off)
+
+    ran = run_live(tmp_path, loaded(InAndOutAgain), eurusd(60), on_turn=turn_off)
+    assert ran.code == 0
+    assert statuses(ran) == [("ENTRY", "FILLED"), ("EXIT", "FAILED"), ("ENTRY", "DENIED"), ("EXIT", "FILLED"), ("ENTRY", "FILLED")]
+    assert words in ran.rows("SELECT message FROM orders WHERE status = 'DENIED'")[0]["message"]
+    assert (told[20], told[50]) == ("", "")
+    assert words in told[30]
+    assert ran.count("events", "event_type = 'TRADING_OFF' AND severity = 'CRITICAL'") == 1
+    assert ran.count("events", "event_type = 'TRADING_ON'") == 1
+
+
+@pytest.mark.parametrize(("switch", "words"), [("trade_allowed", "the account may not trade"), ("trade_expert", "the server forbids")])
+def test_an_account_that_may_not_trade_gets_no_entries(switch: str, words: str, tmp_path: Path) -> None:
+    account = replace(parity_account(10_000.0), **{switch: False})  # type: ignore[arg-type]
+    ran = run_live(tmp_path, loaded(InAndOut), eurusd(40), account=account)
+    assert statuses(ran) == [("ENTRY", "DENIED")]
+    assert words in ran.rows("SELECT message FROM orders")[0]["message"]
 
 
 def test_levels_that_were_not_delivered_are_set_again(tmp_path: Path, undisturbed: Ran) -> None:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from Live.risk import (
     NoStrangers,
     NothingUnsettled,
     Rule,
+    TradingSwitchedOn,
     capped,
     daily_loss_pct,
     first_denial,
@@ -32,6 +34,7 @@ QUIET = Facts(
     sends_last_minute=0,
     unsettled_orders=0,
     strangers=0,
+    switched_off=(),
 )
 SPEC = SymbolSpec("EURUSD", 5, 1e-5, 1e-5, 1e5, 0.01, 0.01, 50.0, 0, 3, 2, "USD")
 NAN = float("nan")
@@ -50,11 +53,12 @@ NAN = float("nan")
         (MaxOrdersPerMinute(5), {"sends_last_minute": 4}, {"sends_last_minute": 5}),
         (NothingUnsettled(), {"unsettled_orders": 0}, {"unsettled_orders": 1}),
         (NoStrangers(), {"strangers": 0}, {"strangers": 1}),
+        (TradingSwitchedOn(), {"switched_off": ()}, {"switched_off": ("the button",)}),
     ],
 )
-def test_a_rule_lets_its_limit_through_and_nothing_beyond_it(rule: Rule, allowed: dict[str, float], too_much: dict[str, float]) -> None:
-    assert rule.check(replace(QUIET, **allowed)) is None  # type: ignore[arg-type]
-    assert isinstance(rule.check(replace(QUIET, **too_much)), Denial)  # type: ignore[arg-type]
+def test_a_rule_lets_its_limit_through_and_nothing_beyond_it(rule: Rule, allowed: dict[str, Any], too_much: dict[str, Any]) -> None:
+    assert rule.check(replace(QUIET, **allowed)) is None
+    assert isinstance(rule.check(replace(QUIET, **too_much)), Denial)
 
 
 def test_a_spread_limit_of_zero_is_none() -> None:

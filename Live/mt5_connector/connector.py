@@ -140,6 +140,17 @@ class MT5Connector:
         """The account's money and kind."""
         return account_of(self._query("account_info"))
 
+    def switched_off(self) -> tuple[str, ...]:
+        """What keeps a program from trading at the moment; empty when nothing does."""
+        terminal, account = self._query("terminal_info"), self._query("account_info")
+        switches = {
+            "the Algo Trading button of the terminal is off": not terminal.trade_allowed,
+            "the terminal's options forbid the Python package to trade": terminal.tradeapi_disabled,
+            "the account may not trade (an investor's password?)": not account.trade_allowed,
+            "the server forbids automated trading on the account": not account.trade_expert,
+        }
+        return tuple(words for words, off in switches.items() if off)
+
     def _brought_back(self) -> bool:
         try:
             self._terminal.shutdown()
