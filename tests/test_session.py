@@ -589,3 +589,19 @@ def test_parameters_are_those_that_are_given() -> None:
     strategy.units = 1  # type: ignore[attr-defined]
     session = session_of(strategy, {"units": 7})
     assert plain(fed(session, 2)[1]) == [("enter", 7.0, None, None, None)]
+
+
+def test_a_trailing_strategy_waits_until_its_range_has_a_value() -> None:
+    class EntersAtOnce(TrailingStrategy):
+        def init(self) -> None:
+            super().init()
+            self.set_trailing_sl(2)
+
+        def next(self) -> None:
+            super().next()
+            if not self.position:
+                self.buy(size=100)
+
+    session = StrategySession(EntersAtOnce, DEFAULTS, {})
+    decided = [session.on_bar(bar, Account(10_000.0)) for bar in bars_of(EURUSD.iloc[:120])]
+    assert [bool(decisions) for decisions in decided].index(True) == 99  # the hundredth bar has the first range

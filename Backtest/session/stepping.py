@@ -219,6 +219,10 @@ def _is_a_mistake(error: BaseException) -> bool:
 
 def _warm_from(strategy: Strategy) -> int | None:
     """The bar from which on all indicators have values (backtesting's `_indicator_warmup_nbars`); None: not yet."""
+    # backtesting.lib.TrailingStrategy's range: backfilled in a backtest, live there is nothing to fill it from yet
+    trailing = vars(strategy).get("_TrailingStrategy__atr")
+    if isinstance(trailing, np.ndarray) and np.isnan(trailing).all():
+        return None
     warm = 0
     for _, indicator in _strategy_indicators(strategy):
         if not indicator._opts["scatter"]:
