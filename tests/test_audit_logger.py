@@ -1,7 +1,9 @@
 import contextlib
 import hashlib
 import json
+import os
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -437,6 +439,30 @@ def test_a_locked_file_is_refused_in_one_sentence(path: Path) -> None:
     with pytest.raises(Misconfigured, match="another program has locked it; close that program, or choose another file"):
         opened(path)
     other.close()
+
+
+@contextlib.contextmanager
+def in_a_users_place() -> Iterator[None]:
+    """Root may write to read-only files; who is root becomes nobody for a moment."""
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_a_read_only_file_is_refused_in_one_sentence() -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        folder = Path(name)
+        folder.chmod(0o777)
+        opened(folder / "audit.db").close()
+        (folder / "audit.db").chmod(0o444)
+        with in_a_users_place(), pytest.raises(Misconfigured, match="it is read-only; choose a file in a folder that you may write to"):
+            opened(folder / "audit.db")
+        (folder / "audit.db").chmod(0o666)
 
 
 def test_a_folder_that_cannot_be_made_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def _prepare(db: sqlite3.Connection) -> None:
     if _version(db) == 0:
         db.executescript(f"BEGIN IMMEDIATE;\n{schema()}\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;")
         return
+    _check_writable(db)
     _check_whole(db)
 
 
@@ -69,6 +70,12 @@ def _check_owner(db: sqlite3.Connection) -> None:
         )
     if found != (_our_names() if version else set()):
         raise _Unusable("it is another program's database, or was changed by one; choose another file")
+
+
+def _check_writable(db: sqlite3.Connection) -> None:
+    db.execute("BEGIN IMMEDIATE")  # a read-only file lets this pass, and refuses the first change
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    db.execute("ROLLBACK")
 
 
 def _check_whole(db: sqlite3.Connection) -> None:
