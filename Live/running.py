@@ -55,6 +55,7 @@ def trade_strategy(asked: Asked, config: LiveConfig) -> int:
         print_summary(trader)
         return code
     finally:
+        opened.close()
         close_logging()
 
 

@@ -604,4 +604,4 @@ def test_a_trailing_strategy_waits_until_its_range_has_a_value() -> None:
 
     session = StrategySession(EntersAtOnce, DEFAULTS, {})
     decided = [session.on_bar(bar, Account(10_000.0)) for bar in bars_of(builtin_prices("EURUSD").iloc[:120])]
-    assert [bool(decisions) for decisions in decided].index(True) == 99  # the hundredth bar has the first range
+    assert [bool(decisions) for decisions in decided].index(True) == 100  # the first bar has no range: there is no close before it

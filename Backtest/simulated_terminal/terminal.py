@@ -67,8 +67,9 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions):
             raise AttributeError(f"a terminal has no attribute {name!r}", name=name, obj=self) from None
 
     def close(self) -> None:
-        """Let go of the account's file."""
+        """Put down how far the market is, and let go of the account's file."""
         if self._journal:
+            self._commit()
             self._journal.close()
 
     # -- connection

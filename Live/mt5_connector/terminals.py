@@ -3,7 +3,8 @@
 import hashlib
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from Backtest.strategies import LoadedStrategy
 from Live.clock import Clock, SystemClock, real_sleep
 from Live.config import LiveConfig
 from Live.errors import Misconfigured
+from Live.locks import hold_simulated_account
 
 # Only these make another simulated account; what is shown or logged does not.
 _SHAPES_TRADING = (
@@ -27,26 +29,34 @@ _SHAPES_TRADING = (
 )
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class OpenedTerminal:
-    """A terminal that the connector can talk to, and the clock that goes with it."""
+    """A terminal that the connector can talk to, the clock that goes with it, and what is to be done when it is not used any more."""
 
     name: str  # simulated, native
     functions: Any
     clock: Clock
+    close: Callable[[], None] = _nothing
 
 
-def open_terminal(config: LiveConfig, strategy: LoadedStrategy, params: Mapping[str, Any], *, fresh: bool = False) -> OpenedTerminal:
+def open_terminal(
+    config: LiveConfig, strategy: LoadedStrategy, params: Mapping[str, Any], resources: ExitStack, *, fresh: bool = False
+) -> OpenedTerminal:
     """The terminal that MT5_TERMINAL asks for.
 
-    `fresh` starts a new simulated account where this strategy with these settings and prices has one already. Raises
-    Misconfigured, or BadInput for prices that cannot be used.
+    `fresh` starts a new simulated account where this strategy with these settings and prices has one already. A
+    simulated account is ours alone until `resources` are let go. Raises AnotherInstance, Misconfigured, or BadInput for
+    prices that cannot be used.
     """
     kind = config.mt5_terminal
     if kind == "auto":
         kind = "simulated" if config.dry_run else "native"
     if kind == "simulated":
-        return _simulated(config, strategy, params, fresh=fresh)
+        return _simulated(config, strategy, params, resources, fresh=fresh)
     if config.dry_run:
         raise Misconfigured(
             f"MT5_TERMINAL={kind} with DRY_RUN=true needs the paper account, which this version does not have; set MT5_TERMINAL=simulated"
@@ -62,15 +72,18 @@ def open_terminal(config: LiveConfig, strategy: LoadedStrategy, params: Mapping[
         ) from error
 
 
-def _simulated(config: LiveConfig, strategy: LoadedStrategy, params: Mapping[str, Any], *, fresh: bool) -> OpenedTerminal:
+def _simulated(
+    config: LiveConfig, strategy: LoadedStrategy, params: Mapping[str, Any], resources: ExitStack, *, fresh: bool
+) -> OpenedTerminal:
     steps = timeframe(config.timeframe)
     prices = _prices(config, steps)
     spec = parity_symbol if config.sim_broker == "parity" else retail_symbol
     market = ReplayMarket({name: (spec(name, frame), frame) for name, frame in prices.items()}, timeframe=steps)
     path, login = _account_file(config, _fingerprint(config, strategy, params, prices), fresh=fresh)
+    hold_simulated_account(resources, path)
     account = _account(config, strategy, login=login)
     terminal = SimulatedTerminal(market, account, state_file=path, speed=config.sim_speed, real_sleep=real_sleep)
-    return OpenedTerminal("simulated", terminal, terminal.clock)
+    return OpenedTerminal("simulated", terminal, terminal.clock, terminal.close)
 
 
 def _account(config: LiveConfig, strategy: LoadedStrategy, *, login: int) -> AccountSpec:
