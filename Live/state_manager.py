@@ -118,14 +118,16 @@ class StateManager:
     # may we trade?
 
     def open_day(self, account: AccountState) -> None:
-        """Note the broker's day and, on a new one, the equity that it opens with."""
+        """Note the broker's day and, on a new one, the equity that it opens with: what was last seen on the day before, if anything."""
         date = self._today()
         if self._day is None:
             saved = self._record.state(f"day {self._slot}")
             self._day = (saved["date"], saved["opening_equity"]) if saved else None
         if self._day is None or self._day[0] != date:
-            self._day = (date, account.equity)
-            self._record.set_state(**{f"day {self._slot}": {"date": date, "opening_equity": account.equity}})
+            start = self._day_start()
+            before = self._record.last_equity(self._slot, start - timedelta(days=1), start)
+            self._day = (date, account.equity if before is None else before)
+            self._record.set_state(**{f"day {self._slot}": {"date": date, "opening_equity": self._day[1]}})
         self._record.set_state(day={"date": date, "opening_equity": self._day[1]})
 
     def can_trade(self, symbol: str, quote: Quote) -> Denial | None:

@@ -1,3 +1,4 @@
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,8 @@ import pandas as pd
 import pytest
 from backtesting import Backtest, Strategy
 
-from Backtest.simulated_terminal import SimulatedTerminal
+from Backtest.simulated_terminal import SimulatedTerminal, parity_account
+from Backtest.sizing import commission_of
 from Backtest.strategies import load_strategy
 from Live.errors import KillSwitch, NeedsPerson
 from Live.live_trader import LiveTrader
@@ -113,6 +115,24 @@ def test_the_daily_limit_stops_entries_and_lets_exits_through(tmp_path: Path) ->
     assert denied
     assert all("MAX_DAILY_TRADES" in row["message"] for row in denied)
     assert ran.count("orders", "kind = 'EXIT' AND status != 'FILLED'") == 0
+
+
+def test_a_day_opens_with_the_equity_of_the_evening_before_also_when_the_trader_starts_later(tmp_path: Path) -> None:
+    strategy = loaded(EveryTen)
+    run_live(tmp_path, strategy, eurusd(9), made_by=_without_file)
+    poorer = parity_account(9_400.0, commission_of(strategy.backtest))
+    limits = {"max_daily_loss_pct": 5.0}
+    ran = run_live(tmp_path, strategy, eurusd(13, first=25), given=limits, account=poorer, made_by=_without_file)
+    assert json.loads(ran.rows("SELECT value FROM state WHERE key = 'day'")[0]["value"])["opening_equity"] == 10_000.0
+    assert "MAX_DAILY_LOSS_PCT" in ran.rows("SELECT message FROM orders WHERE status = 'DENIED'")[0]["message"]
+
+
+def test_a_day_opens_with_the_equity_that_is_found_when_nothing_was_seen_the_day_before(tmp_path: Path) -> None:
+    strategy = loaded(EveryTen)
+    run_live(tmp_path, strategy, eurusd(9), made_by=_without_file)
+    poorer = parity_account(9_400.0, commission_of(strategy.backtest))
+    ran = run_live(tmp_path, strategy, eurusd(13, first=49), account=poorer, made_by=_without_file)
+    assert json.loads(ran.rows("SELECT value FROM state WHERE key = 'day'")[0]["value"])["opening_equity"] == 9_400.0
 
 
 def test_a_floating_loss_trips_the_daily_loss_limit(tmp_path: Path) -> None:

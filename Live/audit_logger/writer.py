@@ -227,6 +227,15 @@ class AuditLogger:
         money = {"balance": account.balance, "equity": account.equity, "margin": account.margin, "free_margin": account.margin_free}
         self._insert("account_snapshots", {**row, **money, "profit": account.profit})
 
+    def last_equity(self, slot: Slot, since: datetime, before: datetime) -> float | None:
+        """The equity that was last put down in this stretch of time; None when none was."""
+        sql = (
+            "SELECT equity FROM account_snapshots JOIN runs USING (run_id) "
+            "WHERE slot = ? AND timestamp >= ? AND timestamp < ? ORDER BY timestamp DESC, id DESC LIMIT 1"
+        )
+        value = self._value(sql, str(slot), since.isoformat(), before.isoformat())
+        return None if value is None else float(value)
+
     def set_state(self, **values: Any) -> None:
         """Say what is true now; see `state` in schema.sql."""
         rows = [(key, redacted_json(to_json(value), self._secrets()), self._now()) for key, value in values.items()]
