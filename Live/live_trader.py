@@ -23,7 +23,7 @@ from Live.desk import Desk
 from Live.errors import KillSwitch, LiveError, Unreachable
 from Live.flatten import flatten
 from Live.kill_switch import KillSwitchFile
-from Live.locks import hold_account, hold_record
+from Live.locks import hold_account
 from Live.model import AccountState, Magic, Order, Position, Slot, Status
 from Live.mt5_connector import MT5Connector, OpenedTerminal
 from Live.order_executor import SECONDS_BETWEEN_READS, OrderExecutor
@@ -61,7 +61,8 @@ class Watcher:
 class LiveTrader:
     """One run of one strategy on one account.
 
-    `run` returns the exit code; it raises LiveError for what keeps a run from starting.
+    Whoever makes one holds the record's lock. `run` returns the exit code; it raises LiveError for what keeps a run from
+    starting.
     """
 
     def __init__(
@@ -114,9 +115,8 @@ class LiveTrader:
             return code
 
     def _start(self) -> None:
-        """Locks, record, terminal, account: up to the row of this run."""
+        """Record, terminal, account and its lock: up to the row of this run."""
         self._kill_switch.check()
-        hold_record(self._resources, self.config.audit_db_path)
         self.record = AuditLogger(self.config.audit_db_path, self.clock, secrets=self.config.secrets)
         self._resources.callback(self.record.close)
         self.connector.connect()

@@ -1,4 +1,4 @@
-"""One trader per record, and per account and magic number: a lock that dies with its process."""
+"""One trader per record, per account and magic number, and per simulated account: a lock that dies with its process."""
 
 import hashlib
 import tempfile
@@ -29,6 +29,14 @@ def hold_account(resources: ExitStack, slot: Slot) -> None:
     taken = f"another trader on this machine trades {who}; stop it, or choose another number"
     path = Path(tempfile.gettempdir()) / f"algoagent-live-{name}.lock"
     _hold(resources, path, taken, "another user's trader may have made it; let that user trade, or remove the file")
+
+
+def hold_simulated_account(resources: ExitStack, file: Path) -> None:
+    """The only trader of the simulated account in this file. Raises AnotherInstance, or Misconfigured when its folder cannot be written."""
+    taken = (
+        f"another trader trades the simulated account {file}; stop it, start with --fresh, or give this one a SIM_ACCOUNT_DIR of its own"
+    )
+    _hold(resources, file.with_name(file.name + ".lock"), taken, "choose a SIM_ACCOUNT_DIR that you may write to")
 
 
 def _hold(resources: ExitStack, path: Path, taken: str, remedy: str) -> None:

@@ -12,11 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 
 from Backtest.session import refuse_what_cannot_be_carried
 from Backtest.strategies import check_params, load_strategy, parse_params
+from Live.audit_logger import check_record
 from Live.config import PROJECT_ROOT, LiveConfig
 from Live.kill_switch import KillSwitchFile
 from Live.live_trader import Chosen, LiveTrader, Watcher
+from Live.locks import hold_record
 from Live.logs import close_logging, setup_logging, terminal
-from Live.mt5_connector import open_terminal
+from Live.mt5_connector import OpenedTerminal, open_terminal
 from Live.summary import print_summary
 
 SIZING_WORDS = {
@@ -44,13 +46,21 @@ def trade_strategy(asked: Asked, config: LiveConfig) -> int:
     strategy, params = load_strategy(asked.strategy), parse_params(asked.params)
     check_params(strategy.cls, params)
     refuse_what_cannot_be_carried(strategy.backtest)
-    opened = open_terminal(config, strategy, params, fresh=asked.fresh)
+    with contextlib.ExitStack() as resources:
+        # before a simulated account is made: a start that is refused leaves nothing behind
+        check_record(config.audit_db_path)
+        hold_record(resources, config.audit_db_path)
+        opened = open_terminal(config, strategy, params, resources, fresh=asked.fresh)
+        return _trade(asked, config, Chosen(strategy, params), opened)
+
+
+def _trade(asked: Asked, config: LiveConfig, chosen: Chosen, opened: OpenedTerminal) -> int:
     with_bar = terminal().is_terminal and opened.name == "simulated"
     # at full speed thousands of lines would fly past the bar; they are all in the file
     setup_logging(config, opened.clock, console_level="WARNING" if with_bar and config.sim_speed == float("inf") else None)
     try:
         with _dashboard(config, asked.env_file) as page, _Shown(page, with_bar=with_bar) as watcher:
-            trader = LiveTrader(config, Chosen(strategy, params), opened, once=asked.once, watcher=watcher)
+            trader = LiveTrader(config, chosen, opened, once=asked.once, watcher=watcher)
             code = trader.run()
         print_summary(trader)
         return code

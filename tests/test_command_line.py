@@ -188,13 +188,44 @@ class Running:
 def test_a_second_instance_on_the_same_record_is_refused(tmp_path: Path) -> None:
     first = Running(tmp_path)
     first.wait_until(first.is_trading)
+    before = sorted((tmp_path / "accounts").iterdir())
     try:
         second = command(["-m", "Live", "run", "--strategy", SMA, "--dry-run", "--fresh"], tmp_path)
         assert second.returncode == 7
         assert "another trader writes" in second.stderr
+        assert sorted((tmp_path / "accounts").iterdir()) == before  # a refused start makes no account
     finally:
         first.process.terminate()
         first.end()
+
+
+def test_one_simulated_account_has_one_trader_whatever_the_record(tmp_path: Path) -> None:
+    first = Running(tmp_path)
+    first.wait_until(first.is_trading)
+    try:
+        second = command(
+            ["-m", "Live", "run", "--strategy", SMA, "--dry-run"], tmp_path, settings={"AUDIT_DB_PATH": str(tmp_path / "other.db")}
+        )
+        assert second.returncode == 7
+        assert "another trader trades the simulated account" in second.stderr
+        assert "--fresh" in second.stderr
+    finally:
+        first.process.terminate()
+        first.end()
+
+
+@pytest.mark.parametrize("kind", ["folder", "stranger"])
+def test_a_record_that_is_none_is_refused_and_nothing_is_left_beside_it(kind: str, prices: Path, tmp_path: Path) -> None:
+    record = tmp_path / "audit.db"
+    if kind == "folder":
+        record.mkdir()
+    else:
+        record.write_text("somebody's notes, which are no database")
+    before = sorted(tmp_path.iterdir())
+    done = command(["-m", "Live", "run", "--strategy", SMA, "--dry-run", "--data", prices], tmp_path)
+    assert done.returncode == 2
+    assert "cannot be used as the record" in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_the_stop_file_ends_a_waiting_trader_with_exit_code_10(tmp_path: Path) -> None:

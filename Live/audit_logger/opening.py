@@ -1,5 +1,6 @@
 """Opening the record: a new file gets its tables, an old one must be ours, whole and of this version."""
 
+import contextlib
 import functools
 import sqlite3
 from pathlib import Path
@@ -23,6 +24,19 @@ _SENTENCES = {
 
 class _Unusable(Exception):
     """Why a file cannot be the record, and what to do."""
+
+
+def check_record(path: Path) -> None:
+    """Raises Misconfigured for a file that cannot be the record, without changing it or leaving another one beside it."""
+    if path.is_dir():
+        raise Misconfigured(f"AUDIT_DB_PATH={path} cannot be used as the record: it is a folder; name a file in it")
+    if not path.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            _check_owner(db)
+    except (OSError, sqlite3.Error, _Unusable) as error:
+        raise Misconfigured(f"AUDIT_DB_PATH={path} cannot be used as the record: {_reason(error)}") from error
 
 
 def open_record(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
