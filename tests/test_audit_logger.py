@@ -158,6 +158,13 @@ def trade() -> dict[str, Any]:
     return {**times, **money, **what, **prices, "position_ticket": 50_000_001, "exit_deal": 70_000_003}
 
 
+def test_the_money_of_a_trade_has_no_binary_noise_and_its_prices_keep_every_bit(record: AuditLogger, path: Path) -> None:
+    noisy = {"profit": -35.54879999999952, "commission": 0.1 + 0.2, "swap": 1e-12, "net_profit": -35.2487999999995}
+    record.add_trade(trade() | noisy | {"entry_price": 0.1 + 0.2}, tag=None)
+    found = rows(path, "SELECT profit, commission, swap, net_profit, entry_price FROM trades")
+    assert found == [(-35.5488, 0.3, 0.0, -35.2488, 0.1 + 0.2)]
+
+
 @pytest.mark.parametrize("table", ["bars", "signals", "order_events", "fills", "trades", "events"])
 @pytest.mark.parametrize("change", ["UPDATE {} SET run_id = 1", "DELETE FROM {}", "INSERT OR REPLACE INTO {0} SELECT * FROM {0}"])
 def test_evidence_is_added_and_never_changed_or_deleted(table: str, change: str, record: AuditLogger, path: Path) -> None:

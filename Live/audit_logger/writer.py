@@ -19,6 +19,7 @@ from Live.redaction import redacted, redacted_json
 
 PUT_STATE = "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
 BUSY_SECONDS = 5.0  # how long another program may hold the file
+MONEY_DECIMALS = 8  # without the binary noise of 0.1 + 0.2; fills keep every bit, they are evidence
 
 # Where texts of strategies, brokers and errors go, which may hold a secret.
 FREE_TEXTS = frozenset({"message", "reason", "end_reason", "retcode_message"})
@@ -203,8 +204,10 @@ class AuditLogger:
         return deal_of(rows[0]) if rows else None
 
     def add_trade(self, values: Mapping[str, Any], *, tag: object) -> None:
-        """Put down a closed trade; the closing deal names it, so it counts once."""
-        self._insert("trades", {"run_id": self._run_id, **values, "tag": None if tag is None else to_json(tag)}, or_ignore=True)
+        """Put down a closed trade; the closing deal names it, so it counts once. Its money is rounded to 8 decimals."""
+        money = {name: round(values[name], MONEY_DECIMALS) for name in ("profit", "commission", "swap", "net_profit")}
+        row = {"run_id": self._run_id, **values, **money, "tag": None if tag is None else to_json(tag)}
+        self._insert("trades", row, or_ignore=True)
 
     def put_positions(self, slot: Slot, positions: Iterable[Position]) -> None:
         """What we hold now, in place of what we held before."""
