@@ -173,7 +173,7 @@ class IntentCarrier:
         return allowed
 
     def _gate(self, intent: Intent, quote: Quote) -> str | None:
-        denial = self._desk.state.can_trade(self._symbol, quote)
+        denial = self._desk.state.can_trade(self._symbol, quote, asking=intent.order_id)
         return self._too_late(intent) or (None if denial is None else str(denial))
 
     def _too_late(self, intent: Intent) -> str | None:

@@ -7,7 +7,7 @@ from Backtest.decisions import Account
 from Live.audit_logger import AuditLogger
 from Live.config import LiveConfig
 from Live.errors import NeedsPerson
-from Live.model import UNSETTLED, AccountState, Deal, Kind, Order, Position, Quote, Side, Slot, Status, SymbolSpec
+from Live.model import UNSETTLED, AccountState, ClientOrderId, Deal, Kind, Order, Position, Quote, Side, Slot, Status, SymbolSpec
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.connector import DAY, WINDOW
 from Live.risk import (
@@ -130,23 +130,27 @@ class StateManager:
             self._record.set_state(**{f"day {self._slot}": {"date": date, "opening_equity": self._day[1]}})
         self._record.set_state(day={"date": date, "opening_equity": self._day[1]})
 
-    def can_trade(self, symbol: str, quote: Quote) -> Denial | None:
-        """Whether an entry may be sent on this symbol now; the denial says which limit is in the way."""
-        return first_denial(self._rules, self._facts(symbol, quote))
+    def can_trade(self, symbol: str, quote: Quote, *, asking: ClientOrderId | None = None) -> Denial | None:
+        """Whether an entry may be sent on this symbol now; the denial says which limit is in the way.
 
-    def _facts(self, symbol: str, quote: Quote) -> Facts:
+        `asking` is the entry itself, which an attempt before this one may have put among those that are being sent.
+        """
+        return first_denial(self._rules, self._facts(symbol, quote, asking))
+
+    def _facts(self, symbol: str, quote: Quote, asking: ClientOrderId | None) -> Facts:
         account = self._connector.account()
         now = self._connector.clock.now()
-        unsettled = [order for order in self._record.orders_with(UNSETTLED, self._slot) if order.intent.symbol == symbol]
+        unsettled = [order.intent.order_id for order in self._record.orders_with(UNSETTLED, self._slot) if order.intent.symbol == symbol]
+        again = asking in unsettled
         return Facts(
-            entries_today=self._record.count_entries(self._slot, self._day_start()),
+            entries_today=self._record.count_entries(self._slot, self._day_start()) - again,
             equity=account.equity,
             opening_equity=self._day[1] if self._day else account.equity,
             open_positions=len(self.positions),
             open_lots=self.open_lots(symbol),
             spread_points=round((quote.ask - quote.bid) / self._spec(symbol).point, 1),
             sends_last_minute=self._record.count_sends(self._slot, now - timedelta(minutes=1)),
-            unsettled_orders=len(unsettled),
+            unsettled_orders=len(unsettled) - again,
             strangers=len(self._strangers),
             switched_off=self._connector.switched_off(),
         )

@@ -13,6 +13,8 @@ from Live.live_trader import LiveTrader
 from tests.faulty_terminal import Fault, FaultyTerminal, answer_lost, answered, without_answer
 from tests.live_runs import Ran, eurusd, loaded, run_live
 
+REQUOTE = 10004
+
 
 class InAndOut(Strategy):
     """Buys on bar 10, moves its stop on bar 15, closes on bar 20."""
@@ -65,13 +67,13 @@ class TakesAll(TakesFrom):
     sold = 3000
 
 
-def run(folder: Path, arrange: Callable[[FaultyTerminal], None], strategy: type[Strategy] = InAndOut) -> Ran:
+def run(folder: Path, arrange: Callable[[FaultyTerminal], None], strategy: type[Strategy] = InAndOut, **given: object) -> Ran:
     def made(*args: Any, **options: Any) -> FaultyTerminal:
         terminal = FaultyTerminal(SimulatedTerminal(*args, **options))
         arrange(terminal)
         return terminal
 
-    return run_live(folder, loaded(strategy), eurusd(40), made_by=made)
+    return run_live(folder, loaded(strategy), eurusd(40), given=given, made_by=made)
 
 
 def statuses(ran: Ran) -> list[tuple[str, str]]:
@@ -175,6 +177,11 @@ def test_an_account_that_may_not_trade_gets_no_entries(switch: str, words: str, 
     ran = run_live(tmp_path, loaded(InAndOut), eurusd(40), account=account)
     assert statuses(ran) == [("ENTRY", "DENIED")]
     assert words in ran.rows("SELECT message FROM orders")[0]["message"]
+
+
+def test_an_entry_that_was_refused_for_its_price_is_tried_again_within_the_days_last_trade(tmp_path: Path) -> None:
+    ran = run(tmp_path, at_send(1, answered(REQUOTE)), max_daily_trades=1)
+    assert (statuses(ran)[0], ran.count("trades")) == (("ENTRY", "FILLED"), 1)
 
 
 def test_levels_that_were_not_delivered_are_set_again(tmp_path: Path, undisturbed: Ran) -> None:
