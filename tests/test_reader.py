@@ -214,12 +214,9 @@ def test_the_latest_run_is_the_one_with_the_highest_number(record: SampleRecord)
     record.run()
     record.run(mode="REAL", strategy_id="other")
     with AuditReader(record.path) as reader:
-        latest, first = reader.latest_run(), reader.run(1)
-        assert latest is not None
-        assert first is not None
-        assert (latest.run_id, latest.mode, latest.strategy_id) == (2, "REAL", "other")
-        assert (first.run_id, first.slot, first.settings["TIMEFRAME"]) == (1, SLOT, "H1")
-        assert reader.run(3) is None
+        run = latest(reader)
+    assert (run.run_id, run.mode, run.strategy_id) == (2, "REAL", "other")
+    assert (run.slot, run.settings["TIMEFRAME"]) == (SLOT, "H1")
 
 
 def test_the_counts_of_a_run_are_those_of_its_rows(trading_day: SampleRecord) -> None:

@@ -29,7 +29,6 @@ NEXT_ID = {table: f"SELECT coalesce(max(id), 0) + 1 AS id FROM {table}" for tabl
 RUN_FROM = {table: f"SELECT id, run_id FROM {table} WHERE id >= ? ORDER BY id LIMIT 1" for table in _RUN_TABLES}  # noqa: S608
 
 LATEST_RUN = "SELECT * FROM runs ORDER BY run_id DESC LIMIT 1"
-ONE_RUN = "SELECT * FROM runs WHERE run_id = ?"
 # The runs just before this one that traded the same strategy on the same account: one curve goes through them all.
 # Their times say nothing: a replay goes on at its last recorded step, which may lie before the end of the run before.
 FIRST_RUN_OF_CURVE = """
@@ -191,10 +190,6 @@ class AuditReader:
     def latest_run(self) -> Run | None:
         """The newest start of the trader; None when it was never started."""
         return _run(self._rows(LATEST_RUN))
-
-    def run(self, run_id: int) -> Run | None:
-        """The run with this number."""
-        return _run(self._rows(ONE_RUN, (run_id,)))
 
     def state(self) -> dict[str, object]:
         """What the trader last said of itself, by key; see `state` in schema.sql."""
