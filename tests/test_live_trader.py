@@ -1,4 +1,5 @@
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from backtesting import Backtest, Strategy
 from Backtest.simulated_terminal import SimulatedTerminal, parity_account
 from Backtest.sizing import commission_of
 from Backtest.strategies import load_strategy
+from Live.audit_logger.opening import schema
 from Live.errors import KillSwitch, NeedsPerson
 from Live.live_trader import LiveTrader
 from tests.live_runs import LOGIN, eurusd, loaded, run_live, same_trades
@@ -86,6 +88,12 @@ def test_every_bar_has_a_signal_and_every_order_its_moves(tmp_path: Path) -> Non
     assert [row["to_status"] for row in moves] == ["PENDING", "SUBMITTED", "PLACED", "FILLED"]
     assert ran.count("fills") == ran.count("orders")
     assert ran.rows("SELECT tag FROM trades")[0]["tag"] == '"bar 10"'
+
+
+def test_every_key_of_the_state_is_explained_in_the_schema(tmp_path: Path) -> None:
+    ran = run_live(tmp_path, loaded(EveryTen), eurusd(12))
+    found = {row["key"].split()[0] for row in ran.rows("SELECT key FROM state")}
+    assert found == set(re.findall(r"^--   (\w+)", schema(), re.MULTILINE))
 
 
 def test_a_second_run_over_the_same_bars_sends_nothing(tmp_path: Path) -> None:

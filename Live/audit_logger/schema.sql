@@ -52,7 +52,7 @@ CREATE TABLE signals (
     symbol           TEXT NOT NULL,
     timeframe        TEXT NOT NULL,
     bar_time         TEXT NOT NULL,
-    signal           TEXT NOT NULL CHECK (signal IN ('BUY', 'SELL', 'CLOSE', 'PROTECT', 'CANCEL', 'HOLD')),
+    signal           TEXT NOT NULL CHECK (signal IN ('BUY', 'SELL', 'CLOSE', 'PROTECT', 'HOLD')),
     confidence       REAL NOT NULL,
     price            REAL NOT NULL,                       -- close of the bar
     size             REAL,                                -- as the strategy gave it: units, or a fraction of equity
@@ -217,7 +217,7 @@ CREATE TABLE account_snapshots (
 ) STRICT;
 CREATE INDEX account_snapshots_by_time ON account_snapshots (timestamp);
 
--- Filled by the alert queue.
+-- Empty: alerts that are delivered somewhere come with a later version.
 CREATE TABLE alerts (
     id         INTEGER PRIMARY KEY,
     timestamp  TEXT NOT NULL,
@@ -229,7 +229,14 @@ CREATE TABLE alerts (
     delivered  TEXT
 ) STRICT;
 
--- What is true now, one JSON value a key: see `State` in Live/audit_logger/__init__.py.
+-- What is true now, one JSON value a key. "at" and "market_time" are the session's clock, virtual in a replay, "wall" the machine's.
+--   heartbeat    {"at": "2017-04-19T09:00:00+00:00", "wall": "2026-01-05T12:00:00+00:00", "pid": 4711}
+--   market_time  "2017-04-19T09:00:00+00:00"
+--   trading      {"enabled": false, "reason": "why no entries are sent"}
+--   kill_switch  {"active": false, "file": "the one that is there, or would stop the trader"}
+--   account      {"balance", "equity", "margin", "free_margin": money, "currency": "USD", "leverage": 100}
+--   progress     {"bars": 120, "total": 5000}, of a replay; else nulls
+--   day          {"date": "2017-04-19", "opening_equity": 10000.0}, the broker's day; the same as "day SLOT" for each slot
 CREATE TABLE state (
     key         TEXT PRIMARY KEY,
     value       TEXT NOT NULL CHECK (json_valid(value)),
