@@ -6,13 +6,14 @@ from typing import Any
 
 from Live.backtesting_bridge import opened_by
 from Live.desk import Desk
-from Live.model import Intent, Kind, Order, Quote, Status, SymbolSpec, Ticket, client_order_id
+from Live.model import Intent, Kind, Order, Quote, Side, Status, SymbolSpec, Ticket, client_order_id
 from Live.order_requests import Label, Levels, Market, close_request, entry_request, protect_request
 from Live.risk import capped
 from Live.sizing import Sizing, TooSmall, check_affordable, lots_of_units, risk_lots, strategy_units
 
 # Of a close: it is done, or there was nothing left to close.
 CLOSED_WELL = frozenset({Status.FILLED, Status.CANCELLED})
+RISK_SLACK = 0.1  # by how much the risk of an entry may grow between its sizing and its send
 AGAIN = "+"  # behind the leg of an order that is decided a second time
 
 
@@ -138,7 +139,7 @@ class IntentCarrier:
             self._end(intent, Status.DENIED, str(reason))
             return
         request = entry_request(intent.side, lots, market, self._label, Levels(intent.sl, intent.tp))
-        self._send(intent, request, gate=lambda quote: self._gate(intent, quote))
+        self._send(intent, request, gate=lambda quote: self._gate(intent, lots, quote))
 
     def _units(self, intent: Intent, quote: Quote) -> float:
         """Units that the whole entry stands for, before opposite trades are taken from."""
@@ -153,9 +154,11 @@ class IntentCarrier:
     def _lots_by_rule(self, intent: Intent, quote: Quote, spec: SymbolSpec) -> float:
         if self._sizing.rule_for(intent.sl) == "fixed":
             return self._sizing.fixed_lots
-        connector, price = self._desk.connector, quote.price_for(intent.side)
-        loss = None if intent.sl is None else -connector.money_of(self._symbol, intent.side, 1.0, entry=price, exit_price=intent.sl)
-        return risk_lots(self._sizing, connector.account().equity, loss, spec)
+        loss = None if intent.sl is None else self._loss_per_lot(intent.side, quote, intent.sl)
+        return risk_lots(self._sizing, self._desk.connector.account().equity, loss, spec)
+
+    def _loss_per_lot(self, side: Side, quote: Quote, sl: float) -> float:
+        return -self._desk.connector.money_of(self._symbol, side, 1.0, entry=quote.price_for(side), exit_price=sl)
 
     def _lots(self, intent: Intent, units: float, market: Market) -> float:
         """Lots of the new position, within MAX_POSITION_SIZE. Raises TooSmall."""
@@ -172,9 +175,19 @@ class IntentCarrier:
             desk.record.event("SIZE_CUT", text, severity="WARNING", details={"client_order_id": intent.order_id})
         return allowed
 
-    def _gate(self, intent: Intent, quote: Quote) -> str | None:
+    def _gate(self, intent: Intent, lots: float, quote: Quote) -> str | None:
         denial = self._desk.state.can_trade(self._symbol, quote, asking=intent.order_id)
-        return self._too_late(intent) or (None if denial is None else str(denial))
+        return self._too_late(intent) or (None if denial is None else str(denial)) or self._too_risky(intent, lots, quote)
+
+    def _too_risky(self, intent: Intent, lots: float, quote: Quote) -> str | None:
+        """What was sized by its risk on one quote must not be sent on another where it risks much more."""
+        if intent.sl is None or self._sizing.rule_for(intent.sl) != "risk":
+            return None
+        lost = lots * self._loss_per_lot(intent.side, quote, intent.sl)
+        allowed = self._desk.connector.account().equity * self._sizing.risk_fraction
+        if lost <= allowed * (1 + RISK_SLACK):
+            return None
+        return f"the price has moved: {lost:,.2f} would be lost at the stop, DEFAULT_RISK_PCT allows {allowed:,.2f}"
 
     def _too_late(self, intent: Intent) -> str | None:
         closed, forming = self._desk.connector.closed_bars(self._symbol, self._desk.timeframe, 1)

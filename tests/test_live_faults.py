@@ -184,6 +184,14 @@ def test_an_entry_that_was_refused_for_its_price_is_tried_again_within_the_days_
     assert (statuses(ran)[0], ran.count("trades")) == (("ENTRY", "FILLED"), 1)
 
 
+@pytest.mark.parametrize(("points", "status"), [(150, "FILLED"), (250, "FAILED")])
+def test_a_retry_that_would_risk_more_than_allowed_is_not_sent(points: int, status: str, tmp_path: Path) -> None:
+    ran = run(tmp_path, at_send(1, answered(REQUOTE, points=points)), sizing="risk")  # the stop is 2,000 points away
+    assert statuses(ran)[0] == ("ENTRY", status)
+    refused = "would be lost at the stop, DEFAULT_RISK_PCT allows" in ran.rows("SELECT message FROM orders")[0]["message"]
+    assert refused == (status == "FAILED")
+
+
 def test_levels_that_were_not_delivered_are_set_again(tmp_path: Path, undisturbed: Ran) -> None:
     ran = run(tmp_path, at_send(2, without_answer()))
     assert statuses(ran) == [("ENTRY", "FILLED"), ("SLTP", "ABSENT"), ("SLTP", "FILLED"), ("EXIT", "FILLED")]
