@@ -193,7 +193,7 @@ class OrderExecutor:
         self._record.move(order_id, Status.SUBMITTED, payload=payload, **columns)
         if self._config.dry_run:
             text = "{" + ", ".join(f"{name}: {value}" for name, value in request.items()) + "}"
-            log.info("DRY_RUN: Would send order %s", text, extra={"extra_data": {"client_order_id": order_id, "request": request}})
+            log.info("DRY_RUN: Would send order %s", text, extra={"extra_data": {"client_order_id": order_id}})
         if self._kill_switch.is_on():
             sentence = "the emergency stop file appeared just before the send; nothing was sent"
             self.refuse(order_id, Status.CANCELLED, sentence)
