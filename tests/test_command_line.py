@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from Live.__main__ import main
 from tests.live_runs import eurusd
 
 ROOT = Path(__file__).parent.parent
@@ -212,6 +213,27 @@ def test_one_simulated_account_has_one_trader_whatever_the_record(tmp_path: Path
     finally:
         first.process.terminate()
         first.end()
+
+
+def test_a_damaged_account_is_left_alone_and_a_fresh_one_trades(prices: Path, tmp_path: Path) -> None:
+    words = ["-m", "Live", "run", "--strategy", SMA, "--dry-run", "--data", prices]
+    command([*words, "--once"], tmp_path)
+    (account,) = (tmp_path / "accounts").glob("*.jsonl")
+    account.write_bytes(b"damaged\n" + account.read_bytes())
+    refused = command(words, tmp_path)
+    assert refused.returncode == 2
+    assert "start a new one (--fresh)" in refused.stderr
+    assert "119" in command([*words, "--fresh"], tmp_path).stdout
+
+
+def test_an_account_that_an_older_version_kept_is_not_continued(prices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["run", "--strategy", str(SMA), "--dry-run", "--data", str(prices), "--once"]
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    assert main(words) == 0
+    monkeypatch.setattr("Live.mt5_connector.terminals.FORMAT", -1)
+    assert main(words) == 0
+    assert len(list((tmp_path / "accounts").glob("*.jsonl"))) == 2
 
 
 @pytest.mark.parametrize("kind", ["folder", "stranger"])

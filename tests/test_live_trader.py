@@ -188,7 +188,7 @@ def test_positions_with_our_magic_that_the_record_does_not_know_need_a_person(tm
     run_live(tmp_path, loaded(HoldsFromTheStart), eurusd(20))
     for file in tmp_path.glob("audit.db*"):
         file.unlink()
-    with pytest.raises(NeedsPerson, match=f"account {LOGIN} carries our MAGIC_NUMBER"):
+    with pytest.raises(NeedsPerson, match=f"account {LOGIN} carries our MAGIC_NUMBER.* start a new account with --fresh"):
         run_live(tmp_path, loaded(HoldsFromTheStart), eurusd(20))
 
 

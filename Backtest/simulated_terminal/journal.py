@@ -77,7 +77,7 @@ class Journal:
         if lines[0].get("format") != FORMAT or lines[0].get("belongs_to") != belongs_to:
             raise BadInput(
                 f"{self._path}: this simulated account was traded on other prices or with other account settings; "
-                "delete the file, or choose another one"
+                "start a new one (--fresh), or choose another file"
             )
         return lines[1:]
 
@@ -87,7 +87,9 @@ class Journal:
         except ValueError:
             step = None
         if not isinstance(step, dict):
-            raise BadInput(f"{self._path}, line {number}: not a step of a simulated account; delete the file, or choose another one")
+            raise BadInput(
+                f"{self._path}, line {number}: not a step of a simulated account; start a new one (--fresh), or choose another file"
+            )
         return step
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from Backtest.bars import BUILTIN, Timeframe, builtin_prices, read_prices, resample, timeframe, timeframe_of
 from Backtest.errors import BadInput
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, parity_account, parity_symbol, retail_symbol
+from Backtest.simulated_terminal.journal import FORMAT
 from Backtest.sizing import commission_of
 from Backtest.strategies import LoadedStrategy
 from Live.clock import Clock, SystemClock, real_sleep
@@ -79,7 +80,7 @@ def _simulated(
     prices = _prices(config, steps)
     spec = parity_symbol if config.sim_broker == "parity" else retail_symbol
     market = ReplayMarket({name: (spec(name, frame), frame) for name, frame in prices.items()}, timeframe=steps)
-    path, login = _account_file(config, _fingerprint(config, strategy, params, prices), fresh=fresh)
+    path, login = _account_file(config, _fingerprint(config, strategy, params, market), fresh=fresh)
     hold_simulated_account(resources, path)
     account = _account(config, strategy, login=login)
     terminal = SimulatedTerminal(market, account, state_file=path, speed=config.sim_speed, real_sleep=real_sleep)
@@ -118,15 +119,14 @@ def _in_steps(config: LiveConfig, symbol: str, steps: Timeframe) -> pd.DataFrame
     return frame.assign(Spread=frame.get("Spread", 0) + points) if points else frame
 
 
-def _fingerprint(config: LiveConfig, strategy: LoadedStrategy, params: Mapping[str, Any], prices: Mapping[str, pd.DataFrame]) -> str:
-    """What makes a simulated account another one: the strategy's text and parameters, the prices, and the settings that shape trading."""
-    digest = hashlib.sha256()
+def _fingerprint(config: LiveConfig, strategy: LoadedStrategy, params: Mapping[str, Any], market: ReplayMarket) -> str:
+    """What makes a simulated account another one: the strategy's text and parameters, prices and symbols, the settings that
+    shape trading, and how an account is kept: after an update the old file is left alone, with the record of what it did.
+    """
     public = config.public()
     facts = {name: public[name] for name in _SHAPES_TRADING}
-    digest.update(json.dumps([strategy.cls.__name__, strategy.sha256, dict(params), facts], sort_keys=True, default=str).encode())
-    for symbol, frame in sorted(prices.items()):
-        digest.update(symbol.encode() + pd.util.hash_pandas_object(frame).to_numpy().tobytes())
-    return digest.hexdigest()
+    told = [strategy.cls.__name__, strategy.sha256, dict(params), facts, market.fingerprint(), FORMAT]
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _account_file(config: LiveConfig, fingerprint: str, *, fresh: bool) -> tuple[Path, int]:

@@ -144,7 +144,7 @@ def test_a_file_of_other_prices_or_another_account_is_refused(tmp_path: Path) ->
         lambda: terminal(ROWS, account=AccountSpec(commission=lambda units, price: 1.0), state_file=file),
     ]
     for other in others:
-        with pytest.raises(BadInput, match=r"account.jsonl: this simulated account was traded on other prices .* delete the file"):
+        with pytest.raises(BadInput, match=r"account.jsonl: this simulated account was traded on other prices .* start a new one"):
             other()
     terminal(ROWS, state_file=file)
 
