@@ -9,6 +9,10 @@ from typing import Any
 
 from Live.model import BarId, ClientOrderId, Deal, Intent, Kind, Magic, Order, Position, Side, Slot, Status, Ticket, order_key
 
+# Columns that are called as in `Live.model`, and hold the same.
+DEAL_AS_IT_IS = "position_id symbol entry price profit commission swap fee reason magic comment epoch".split()
+ORDER_AS_IT_IS = "attempts volume retcode message executed_price executed_volume".split()
+
 
 def to_json(value: Any) -> str:
     """Canonical JSON; what JSON does not know is written as its text. NaN and infinity are written as null."""
@@ -53,26 +57,14 @@ def row_of_intent(intent: Intent, now: str) -> dict[str, Any]:
 
 def row_of_deal(deal: Deal, slot: Slot, order_id: str | None) -> dict[str, Any]:
     """The columns of a fill."""
-    return {
+    return {name: getattr(deal, name) for name in DEAL_AS_IT_IS} | {
         "deal_ticket": deal.ticket,
         "timestamp": deal.time.isoformat(),
-        "epoch": deal.epoch,
         "slot": str(slot),
         "order_ticket": deal.order,
-        "position_id": deal.position_id,
         "client_order_id": order_id,
-        "symbol": deal.symbol,
         "side": deal.side.value,
-        "entry": deal.entry,
         "volume": deal.lots,
-        "price": deal.price,
-        "profit": deal.profit,
-        "commission": deal.commission,
-        "swap": deal.swap,
-        "fee": deal.fee,
-        "reason": deal.reason,
-        "magic": deal.magic,
-        "comment": deal.comment,
     }
 
 
@@ -101,21 +93,10 @@ def deal_of(row: sqlite3.Row) -> Deal:
     return Deal(
         ticket=Ticket(row["deal_ticket"]),
         order=row["order_ticket"],
-        position_id=row["position_id"],
-        symbol=row["symbol"],
         side=Side(row["side"]),
-        entry=row["entry"],
         lots=row["volume"],
-        price=row["price"],
-        profit=row["profit"],
-        commission=row["commission"],
-        swap=row["swap"],
-        fee=row["fee"],
-        reason=row["reason"],
-        magic=Magic(row["magic"]),
-        comment=row["comment"],
         time=datetime.fromisoformat(row["timestamp"]),
-        epoch=row["epoch"],
+        **{name: row[name] for name in DEAL_AS_IT_IS},
     )
 
 
@@ -124,15 +105,10 @@ def order_of(row: sqlite3.Row) -> Order:
     return Order(
         intent=_intent_of(row),
         status=Status(row["status"]),
-        attempts=row["attempts"],
-        volume=row["volume"],
-        retcode=row["retcode"],
-        message=row["message"],
         ticket=row["mt5_order_id"],
-        executed_price=row["executed_price"],
-        executed_volume=row["executed_volume"],
         request=None if row["request"] is None else json.loads(row["request"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
+        **{name: row[name] for name in ORDER_AS_IT_IS},
     )
 
 
