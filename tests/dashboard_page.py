@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from Live.dashboard import create_app
-from tests.sample_record import START, WALL, SampleRecord
+from tests.sample_record import START, WALL, SampleRecord, a_trading_day
 
 ROOT = Path(__file__).parent.parent
 API = ["status", "summary", "positions", "recent_orders", "recent_signals", "recent_trades", "equity", "overview"]
@@ -41,6 +42,21 @@ FREE_TEXT = {
     "positions": ["strategy_id", "symbol", "entry_time"],
 }
 SAID = ["enabled", "reason", "active", "file", "date", "opening_equity", "balance", "equity", "currency", "bars", "total"]
+
+
+@pytest.fixture(name="record")
+def the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SampleRecord]:
+    """A trading day, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)  # an emergency stop in the project must not end the tests
+    made = a_trading_day(tmp_path / "audit.db")
+    yield made
+    made.close()
+
+
+@pytest.fixture(name="client")
+def the_client(record: SampleRecord) -> FlaskClient:
+    """A client of the page over that record."""
+    return client_of(record.path)
 
 
 class FixedClock:

@@ -1,28 +1,14 @@
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
-from tests.dashboard_page import API, ENDPOINTS, body_of, client_of, get
+from tests.dashboard_page import API, ENDPOINTS, body_of, client_of, get, the_client, the_record  # noqa: F401 - fixtures
 from tests.sample_record import START, WALL, SampleRecord, a_trading_day
-
-
-@pytest.fixture
-def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SampleRecord]:
-    monkeypatch.chdir(tmp_path)  # an emergency stop in the project must not end the tests
-    made = a_trading_day(tmp_path / "audit.db")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def client(record: SampleRecord) -> FlaskClient:
-    return client_of(record.path)
-
 
 # what the endpoints say
 

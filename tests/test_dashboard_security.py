@@ -1,7 +1,6 @@
 import ast
 import json
 import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,8 +12,20 @@ from hypothesis import strategies as st
 from Live.dashboard import create_app
 from Live.dashboard.answers import LONGEST_SHOWN, plain
 from Live.dashboard.guard import HEADERS
-from tests.dashboard_page import ENDPOINTS, FREE_TEXT, HOSTILE, ROOT, FixedClock, a_hostile_record, body_of, client_of, get
-from tests.sample_record import START, WALL, SampleRecord, a_trading_day
+from tests.dashboard_page import (  # noqa: F401 - fixtures
+    ENDPOINTS,
+    FREE_TEXT,
+    HOSTILE,
+    ROOT,
+    FixedClock,
+    a_hostile_record,
+    body_of,
+    client_of,
+    get,
+    the_client,
+    the_record,
+)
+from tests.sample_record import START, WALL, SampleRecord
 
 DASHBOARD = ROOT / "Live" / "dashboard"
 SCRIPTS = sorted((DASHBOARD / "static").glob("*.js"))
@@ -30,19 +41,6 @@ class BrokenClock(FixedClock):
 
     def now(self) -> datetime:
         raise RuntimeError("a detail that nobody outside may read")
-
-
-@pytest.fixture
-def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SampleRecord]:
-    monkeypatch.chdir(tmp_path)  # an emergency stop in the project must not end the tests
-    made = a_trading_day(tmp_path / "audit.db")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def client(record: SampleRecord) -> FlaskClient:
-    return client_of(record.path)
 
 
 # who may ask, and how

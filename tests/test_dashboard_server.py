@@ -16,18 +16,15 @@ import pytest
 from Live.dashboard import open_server, serve
 from Live.dashboard.answers import LONGEST_SHOWN
 from Live.errors import Misconfigured
-from tests.dashboard_page import HOSTILE, a_hostile_record, serving
-from tests.sample_record import SampleRecord, a_trading_day
+from tests.dashboard_page import (
+    HOSTILE,
+    a_hostile_record,
+    serving,
+    the_record,  # noqa: F401 - fixtures
+)
+from tests.sample_record import SampleRecord
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-
-
-@pytest.fixture
-def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SampleRecord]:
-    monkeypatch.chdir(tmp_path)  # an emergency stop in the project must not end the tests
-    made = a_trading_day(tmp_path / "audit.db")
-    yield made
-    made.close()
 
 
 # the server
