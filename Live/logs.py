@@ -83,15 +83,23 @@ def close_logging() -> None:
 
 
 class _NeverRepeatsALostLine(logging.Handler):
-    """logging's own report of a line that cannot be written repeats the line, with its secrets."""
+    """logging's own report of a line that cannot be written repeats the line, with its secrets, for every line."""
+
+    _told = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - logging's interface
+        if self._told:
+            return
+        self._told = True
         with contextlib.suppress(OSError, ValueError, AttributeError):  # stderr is closed, or there is none
-            sys.stderr.write(f"a log line could not be written: {sys.exc_info()[1]!r}\n")
+            sys.stderr.write(f"a log line could not be written, nor perhaps later ones: {sys.exc_info()[1]!r}\n")
 
 
 class _JsonFile(_NeverRepeatsALostLine, RotatingFileHandler):
-    pass
+    def close(self) -> None:
+        """Let go of the file, also when there is no room for its last lines."""
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 def _file_handler(config: LiveConfig) -> RotatingFileHandler:

@@ -65,8 +65,8 @@ def _trade(asked: Asked, config: LiveConfig, chosen: Chosen, opened: OpenedTermi
         print_summary(trader)
         return code
     finally:
-        opened.close()
         close_logging()
+        opened.close()
 
 
 class _Shown(Watcher):

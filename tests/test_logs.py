@@ -312,3 +312,16 @@ def test_a_console_that_goes_away_does_not_stop_the_program(tmp_path: Path) -> N
         child.stdin.close()
         assert child.stdout.read() == b"alive\n"
     assert len(lines(tmp_path)) == 1000
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_a_full_disk_is_told_once_and_stops_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "live_trader.log").symlink_to("/dev/full")
+    start(tmp_path)
+    for number in range(100):
+        log.info("line %d", number)
+    close_logging()
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert "a log line could not be written" in told[0]
+    assert "No space left" in told[0]

@@ -19,7 +19,7 @@ from Backtest.sizing import commission_of
 from Backtest.strategies import LoadedStrategy
 from Live.clock import Clock, SystemClock, real_sleep
 from Live.config import LiveConfig
-from Live.errors import Misconfigured
+from Live.errors import Misconfigured, RecordFailed
 from Live.locks import hold_simulated_account
 
 # Only these make another simulated account; what is shown or logged does not.
@@ -83,8 +83,20 @@ def _simulated(
     path, login = _account_file(config, _fingerprint(config, strategy, params, market), fresh=fresh)
     hold_simulated_account(resources, path)
     account = _account(config, strategy, login=login)
-    terminal = SimulatedTerminal(market, account, state_file=path, speed=config.sim_speed, real_sleep=real_sleep)
+    terminal = _KeptTerminal(market, account, state_file=path, speed=config.sim_speed, real_sleep=real_sleep)
     return OpenedTerminal("simulated", terminal, terminal.clock, terminal.close)
+
+
+class _KeptTerminal(SimulatedTerminal):
+    """A simulated terminal whose account is part of the record: what cannot be kept ends the run, like a full database."""
+
+    def _commit(self) -> None:
+        try:
+            super()._commit()
+        except OSError as error:
+            raise RecordFailed(
+                f"the simulated account cannot be kept in SIM_ACCOUNT_DIR: {error.strerror or error}; make room, and start again"
+            ) from error
 
 
 def _account(config: LiveConfig, strategy: LoadedStrategy, *, login: int) -> AccountSpec:
