@@ -177,7 +177,20 @@ class IntentCarrier:
 
     def _gate(self, intent: Intent, lots: float, quote: Quote) -> str | None:
         denial = self._desk.state.can_trade(self._symbol, quote, asking=intent.order_id)
-        return self._too_late(intent) or (None if denial is None else str(denial)) or self._too_risky(intent, lots, quote)
+        return (
+            self._too_late(intent)
+            or (None if denial is None else str(denial))
+            or self._too_far(quote)
+            or self._too_risky(intent, lots, quote)
+        )
+
+    def _too_far(self, quote: Quote) -> str | None:
+        """What a crash or a silent terminal has held up is not sent far from where the backtest would have entered: its bar's open."""
+        desk = self._desk
+        opened, collar = desk.connector.opening_price(self._symbol, desk.timeframe), desk.config.price_collar_pct
+        if abs(quote.bid - opened) <= opened * collar / 100:
+            return None
+        return f"a bid of {quote.bid:g} is too far from {opened:g}, at which its bar has opened; PRICE_COLLAR_PCT allows {collar:g} %"
 
     def _too_risky(self, intent: Intent, lots: float, quote: Quote) -> str | None:
         """What was sized by its risk on one quote must not be sent on another where it risks much more."""

@@ -192,6 +192,19 @@ def test_a_retry_that_would_risk_more_than_allowed_is_not_sent(points: int, stat
     assert refused == (status == "FAILED")
 
 
+@pytest.mark.parametrize(("points", "status"), [(900, "FILLED"), (1_200, "DENIED"), (-1_200, "DENIED")])
+def test_an_entry_that_a_crash_has_held_up_is_not_sent_far_from_the_open_of_its_bar(points: int, status: str, tmp_path: Path) -> None:
+    def die() -> None:
+        raise ConnectionResetError
+
+    died = run(tmp_path, lambda terminal: terminal.before.update(order_check=die))
+    assert (died.code, statuses(died)) == (1, [("ENTRY", "PENDING")])
+    ran = run(tmp_path, lambda terminal: setattr(terminal, "points", points))
+    assert statuses(ran)[0] == ("ENTRY", status)
+    refused = "at which its bar has opened; PRICE_COLLAR_PCT allows 1 %" in ran.rows("SELECT message FROM orders")[0]["message"]
+    assert refused == (status == "DENIED")
+
+
 def test_levels_that_were_not_delivered_are_set_again(tmp_path: Path, undisturbed: Ran) -> None:
     ran = run(tmp_path, at_send(2, without_answer()))
     assert statuses(ran) == [("ENTRY", "FILLED"), ("SLTP", "ABSENT"), ("SLTP", "FILLED"), ("EXIT", "FILLED")]

@@ -21,6 +21,7 @@ DAY = 86_400
 # Matching is by identity, so a window this wide costs nothing and makes the server's time zone irrelevant (FAULTS.md §2.5).
 WINDOW = 26 * 3600
 HALF_HOUR, FRESH = 1800, 60  # seconds: the grid of time zones, and how old a tick may be that tells them
+FIRST_TICK_SECONDS, LOOK_SECONDS = 5.0, 0.5  # how long a start waits for a tick, and how often it looks
 REAL_ACCOUNT = 2
 HEDGING = 2
 # After these the stream between package and terminal may be out of step: what is read next may be another call's answer
@@ -57,6 +58,7 @@ class MT5Connector:
         self._identity: tuple[int, str, int, int] | None = None
         self._looks: dict[str, tuple[int, float]] = {}  # by symbol: the tick seen last, and when
         self._out_of_step = False
+        self._told_unmeasured = False
 
     # the seed's interface
 
@@ -114,6 +116,14 @@ class MT5Connector:
             if not self._terminal.symbol_select(symbol, True):
                 raise Unreachable(f"the terminal has no symbol {symbol} (SYMBOLS): {self._terminal.last_error()}{self._similar(symbol)}")
         self._measure_offset()
+        waited = 0.0
+        while self._offset is None and waited < FIRST_TICK_SECONDS:
+            self.clock.sleep(LOOK_SECONDS)
+            waited += LOOK_SECONDS
+            self._measure_offset()
+        if self._offset is None and not self._told_unmeasured:
+            self._told_unmeasured = True
+            log.warning("the server's time offset cannot be measured while no tick comes (the market is closed?); taking 0 until one does")
 
     def ensure_connected(self) -> bool:
         """Whether the terminal is there, after one attempt to bring it back where it was not.
@@ -181,15 +191,13 @@ class MT5Connector:
     # time
 
     def _measure_offset(self) -> None:
-        """Seconds that the server's wall clock is ahead of UTC: a multiple of half an hour, read off a fresh tick."""
+        """Seconds that the server's wall clock is ahead of UTC: a multiple of half an hour, read off a tick that has just come."""
         if self.simulated:
             return
         measured = next(filter(None, map(self._offset_by, self.config.symbols)), None)
         if measured is not None and measured != (self._offset,):
             log.info("server time", extra={"extra_data": {"hours_ahead_of_utc": measured[0] / 3600}})
             self._offset = measured[0]
-        elif self._offset is None:
-            log.warning("the server's time offset cannot be measured while the market is closed; taking 0")
 
     def _offset_by(self, symbol: str) -> tuple[int] | None:
         """What one symbol's tick says, if it says anything: the age of an old tick looks like an offset."""
@@ -202,7 +210,7 @@ class MT5Connector:
         ahead = tick.time - now
         rounded = round(ahead / HALF_HOUR) * HALF_HOUR
         plausible = abs(ahead - rounded) < FRESH and abs(rounded) <= 14 * 3600
-        return (rounded,) if plausible and (new or self._offset is None) else None
+        return (rounded,) if plausible and new else None
 
     def utc(self, epoch: float) -> datetime:
         """Server seconds → aware UTC."""
@@ -242,6 +250,13 @@ class MT5Connector:
         columns = (rates[name].tolist() for name in ("time", "open", "high", "low", "close", "tick_volume", "spread"))
         bars = [Bar(*values) for values in zip(*columns, strict=True)]
         return bars[:-1], bars[-1].epoch
+
+    def opening_price(self, symbol: str, timeframe: Timeframe) -> float:
+        """The price at which the bar that is forming now has opened, of the side that bars are made of (Bid)."""
+        rates = self._query("copy_rates_from_pos", symbol, timeframe.mt5, 0, 1)
+        if not len(rates):
+            raise Unreachable(f"the terminal shows no bar of {symbol}")
+        return float(rates["open"][0])
 
     def money_of(self, symbol: str, side: Side, lots: float, *, entry: float, exit_price: float) -> float:
         """What so many lots make between two prices, account currency. Source: `order_calc_profit`."""
