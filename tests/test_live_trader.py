@@ -339,7 +339,7 @@ def test_a_twin_with_our_magic_number_stops_entries_and_stays_untouched(tmp_path
     assert denied
     assert all("MAGIC_NUMBER" in row["message"] for row in denied)
     assert ran.count("fills", "volume = 0.5") == 0
-    assert [position.volume for position in ran.trader.final_positions] == []
+    assert [position.lots for position in ran.trader.final_positions] == []
 
 
 def test_a_run_whose_strategy_has_failed_ends_with_exit_code_1_and_says_why(tmp_path: Path) -> None:

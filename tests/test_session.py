@@ -594,11 +594,11 @@ def test_parameters_are_those_that_are_given() -> None:
 def test_a_trailing_strategy_waits_until_its_range_has_a_value() -> None:
     class EntersAtOnce(TrailingStrategy):
         def init(self) -> None:
-            super().init()
+            super().init()  # type: ignore[no-untyped-call]
             self.set_trailing_sl(2)
 
         def next(self) -> None:
-            super().next()
+            super().next()  # type: ignore[no-untyped-call]
             if not self.position:
                 self.buy(size=100)
 
