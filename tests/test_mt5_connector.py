@@ -210,12 +210,41 @@ def test_send_order_tells_what_came_back(tmp_path: Path, terminal: ShownTerminal
 # the server's time
 
 
-@pytest.mark.parametrize("hours", [0, 2, 3, -5, 5.5])
-def test_the_servers_clock_is_read_off_a_fresh_tick(hours: float, tmp_path: Path, terminal: ShownTerminal) -> None:
-    clock = HandClock(datetime.fromtimestamp(T0 - hours * HOUR + 4, UTC))
+@dataclass
+class Ticking(HandClock):
+    """A clock with whose seconds a tick comes."""
+
+    terminal: ShownTerminal
+    ahead: int
+    slept: float = 0.0
+
+    def sleep(self, seconds: float, interrupted: Callable[[], bool] = lambda: False) -> None:
+        super().sleep(seconds, interrupted)
+        self.slept += seconds
+        self.terminal.tick = {"time": int(self.utc.timestamp()) + self.ahead}
+
+
+@pytest.mark.parametrize("minutes", [10, 29, 30])
+def test_the_last_tick_before_the_weekend_does_not_tell_the_servers_clock(
+    minutes: int, tmp_path: Path, terminal: ShownTerminal, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = datetime.fromtimestamp(T0 - 2 * HOUR + 60 * minutes, UTC)
+    clock = HandClock(start)
     found = connector(tmp_path, terminal, clock=clock)
     found.connect()
-    assert found.server_now() == T0 + 4
+    for _ in range(60):
+        clock.sleep(60)
+        found.ensure_connected()
+    assert found.utc(T0) == datetime.fromtimestamp(T0, UTC)
+    assert [record.message for record in caplog.records if "cannot be measured" in record.message] == [caplog.records[0].message]
+
+
+@pytest.mark.parametrize("hours", [0, 2, 3, -5, 5.5])
+def test_the_servers_clock_is_read_off_a_fresh_tick(hours: float, tmp_path: Path, terminal: ShownTerminal) -> None:
+    clock = Ticking(datetime.fromtimestamp(T0 - hours * HOUR + 4, UTC), terminal, ahead=int(hours * HOUR))
+    found = connector(tmp_path, terminal, clock=clock)
+    found.connect()
+    assert found.server_now() == int(T0 + 4 + clock.slept)
     assert found.utc(T0) == datetime.fromtimestamp(T0 - hours * HOUR, UTC)
     assert found.server_epoch(found.utc(T0)) == T0
 
@@ -225,27 +254,30 @@ def test_an_old_tick_does_not_tell_the_servers_clock_and_a_new_one_does(tmp_path
     found = connector(tmp_path, terminal, clock=clock)
     found.connect()
     assert found.utc(T0) == datetime.fromtimestamp(T0, UTC)  # not measured yet
-    terminal.tick = {"time": T0 + 5 * HOUR + 610}
     clock.sleep(10)
+    terminal.tick = {"time": int(clock.utc.timestamp()) + 3 * HOUR}
     found.ensure_connected()
-    assert found.server_now() == T0 + 5 * HOUR + 610
+    assert found.server_now() == int(clock.utc.timestamp()) + 3 * HOUR
 
 
 def test_a_market_that_stands_still_does_not_move_the_servers_clock(tmp_path: Path, terminal: ShownTerminal) -> None:
-    clock = HandClock(datetime.fromtimestamp(T0 - 3 * HOUR, UTC))
+    clock = Ticking(datetime.fromtimestamp(T0 - 3 * HOUR, UTC), terminal, ahead=3 * HOUR)
     found = connector(tmp_path, terminal, clock=clock)
     found.connect()
+    last = dict(terminal.tick)  # no more come from here on
     for _ in range(90):
         clock.sleep(60)
+        terminal.tick = last
         found.ensure_connected()
     assert found.utc(T0) == datetime.fromtimestamp(T0 - 3 * HOUR, UTC)
 
 
 def test_the_servers_clock_is_followed_when_its_summer_time_begins(tmp_path: Path, terminal: ShownTerminal) -> None:
-    clock = HandClock(datetime.fromtimestamp(T0 - 2 * HOUR, UTC))
+    clock = Ticking(datetime.fromtimestamp(T0 - 2 * HOUR, UTC), terminal, ahead=2 * HOUR)
     found = connector(tmp_path, terminal, clock=clock)
     found.connect()
+    assert found.utc(T0) == datetime.fromtimestamp(T0 - 2 * HOUR, UTC)
+    clock.ahead = 3 * HOUR
     clock.sleep(60)
-    terminal.tick = {"time": T0 + HOUR + 60}
     found.ensure_connected()
     assert found.utc(T0 + HOUR) == datetime.fromtimestamp(T0 - 2 * HOUR, UTC)
