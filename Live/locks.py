@@ -44,6 +44,8 @@ def _hold(resources: ExitStack, path: Path, taken: str, remedy: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         resources.enter_context(FileLock(path, timeout=0))
     except Timeout as error:
+        if not path.exists():  # some systems' folders answer so where no file can be made, as /proc does
+            raise Misconfigured(f"the lock {path} cannot be made; {remedy}") from error
         raise AnotherInstance(taken) from error
     except OSError as error:
         raise Misconfigured(f"the lock {path} cannot be made ({error.strerror or error}); {remedy}") from error

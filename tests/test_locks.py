@@ -84,3 +84,9 @@ def test_a_lock_that_cannot_be_made_is_a_mistake_in_the_settings(tmp_path: Path)
         pytest.raises(Misconfigured, match=r"the lock .*audit\.db\.lock cannot be made \(.+\); choose an AUDIT_DB_PATH"),
     ):
         hold_record(mine, tmp_path / "file" / "audit.db")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="only Linux has a folder in which nobody can make a file")
+def test_a_folder_in_which_no_file_can_be_made_is_not_taken_for_another_trader() -> None:
+    with ExitStack() as mine, pytest.raises(Misconfigured, match=r"the lock .*x\.db\.lock cannot be made"):
+        hold_record(mine, Path("/proc/x.db"))
