@@ -3,7 +3,7 @@
 import hashlib
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,18 +30,13 @@ _SHAPES_TRADING = (
 )
 
 
-def _nothing() -> None:
-    pass
-
-
 @dataclass(frozen=True, slots=True)
 class OpenedTerminal:
-    """A terminal that the connector can talk to, the clock that goes with it, and what is to be done when it is not used any more."""
+    """A terminal that the connector can talk to, and the clock that goes with it."""
 
     name: str  # simulated, native
     functions: Any
     clock: Clock
-    close: Callable[[], None] = _nothing
 
 
 def open_terminal(
@@ -84,7 +79,8 @@ def _simulated(
     hold_simulated_account(resources, path)
     account = _account(config, strategy, login=login)
     terminal = _KeptTerminal(market, account, state_file=path, speed=config.sim_speed, real_sleep=real_sleep)
-    return OpenedTerminal("simulated", terminal, terminal.clock, terminal.close)
+    resources.callback(terminal.close)
+    return OpenedTerminal("simulated", terminal, terminal.clock)
 
 
 class _KeptTerminal(SimulatedTerminal):
