@@ -61,8 +61,8 @@ PURE = (
     + [
         f"Backtest.simulated_terminal.{module}"
         for module in """
-    book case checks constants dealing groups ledger market matching money orders pending_checks rates retcodes server sessions
-    structs symbols triggers unfolding
+    book case checks constants dealing groups ledger market matching money orders pending_checks rates retcodes rollover server
+    sessions structs symbols triggers unfolding
 """.split()
     ]
 )

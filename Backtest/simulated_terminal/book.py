@@ -114,6 +114,7 @@ class Book:
     """The state of one account. All changes go through its methods."""
 
     balance: float = 0.0
+    day: int = 0  # the last one that has begun for the account; 0: none
     next_order: int = 50_000_001  # orders and deals are numbered apart, as servers do
     next_deal: int = 70_000_001
     next_request: int = 1
@@ -194,12 +195,16 @@ class Book:
         self.positions[ticket] = replace(old, volume=volume, price_open=weighted, magic=order.magic, update_msc=now_msc)
         self.protect(ticket, order.sl or old.sl, order.tp or old.tp)
 
-    def reduce(self, ticket: int, lots: float, now_msc: int) -> None:
-        """Take lots off a position; it is gone when none are left."""
+    def charge(self, ticket: int, swap: float) -> None:
+        """Let this be what the nights have brought a position."""
+        self.positions[ticket] = replace(self.positions[ticket], swap=swap)
+
+    def reduce(self, ticket: int, lots: float, now_msc: int, swap: float = 0.0) -> None:
+        """Take lots off a position, with their part of its swap; it is gone when none are left."""
         old = self.positions[ticket]
         left = round(old.volume - lots, 8)
         if left > 0:
-            self.positions[ticket] = replace(old, volume=left, update_msc=now_msc)
+            self.positions[ticket] = replace(old, volume=left, update_msc=now_msc, swap=round(old.swap - swap, 8))
             return
         waiting = self.triggers.setdefault(old.symbol, [])
         self._withdraw(waiting, Trigger(ticket, Kind.STOP_LOSS))

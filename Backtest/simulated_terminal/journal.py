@@ -96,6 +96,7 @@ class Journal:
 def _state(book: Book) -> dict[str, Any]:
     return {
         "balance": book.balance,
+        "day": book.day,
         "next": [book.next_order, book.next_deal, book.next_request],
         "positions": [astuple(position) for position in book.positions.values()],
         "taken": book.taken,
@@ -110,7 +111,7 @@ def _keep(book: Book) -> None:
 
 
 def _apply(book: Book, step: dict[str, Any]) -> None:
-    book.balance = step["balance"]
+    book.balance, book.day = step["balance"], step["day"]
     book.next_order, book.next_deal, book.next_request = step["next"]
     book.positions = {row[0]: Position(*row) for row in step["positions"]}
     book.taken = {symbol: (tick, lots) for symbol, (tick, lots) in step["taken"].items()}

@@ -26,6 +26,7 @@ class Figures:
     equity: float
     margin: float
     margin_free: float
+    assets: float = 0.0  # of collateral; part of the equity
 
     @property
     def margin_level(self) -> float:
@@ -95,8 +96,16 @@ class Ledger:
         """The account's money now."""
         positions = self.book.positions.values()
         profit = self.account.rounded(sum(map(self.profit, positions), 0.0))
-        equity = self.account.rounded(self.book.balance + profit + sum(position.swap for position in positions))
-        return self._with_margin(profit, equity, self._margin())
+        assets = self.account.rounded(sum(map(self._collateral, positions), 0.0))
+        equity = self.account.rounded(self.book.balance + profit + sum(position.swap for position in positions) + assets)
+        return replace(self._with_margin(profit, equity, self._margin()), assets=assets)
+
+    def _collateral(self, position: Position) -> float:
+        spec = self.specs[position.symbol]
+        if spec.calc_mode != c.SYMBOL_CALC_MODE_SERV_COLLATERAL:
+            return 0.0
+        value = spec.units(position.volume) * self.price_current(position) * spec.liquidity_rate
+        return self.exchange.into_account(value, spec.currency_profit, selling=True) or 0.0
 
     def order_margin(self, side: int, symbol: str, lots: float, price: float) -> float | None:
         """The margin that an order would bind; None when a rate is missing. Raises KeyError for an unknown symbol."""
@@ -110,12 +119,19 @@ class Ledger:
         return None if result is None else self.account.rounded(result)
 
     def margin_on(self, symbol: str) -> float:
-        """The margin that the positions of a symbol bind."""
+        """The margin that the positions of a symbol bind, and on an exchange its orders."""
         held = self.book.on(symbol)
         long, short = (
             money.Leg.of(side, ((each.volume, each.price_open) for each in held if each.side == side)) for side in (money.BUY, money.SELL)
         )
-        return money.hedged_margin(self.specs[symbol], long, short, (self.account, self.exchange)) or 0.0
+        wanted = sum((self.held_for(order) for order in self.book.active.values() if order.symbol == symbol), 0.0)
+        return (money.hedged_margin(self.specs[symbol], long, short, (self.account, self.exchange)) or 0.0) + wanted
+
+    def held_for(self, order: Order) -> float:
+        """The margin that an active order binds [K]: none where a dealer makes the prices."""
+        if order.closes or not self.specs[order.symbol].holds_margin:
+            return 0.0
+        return self.order_margin(order.side, order.symbol, order.volume, order.price) or 0.0
 
     def hedges(self, symbol: str, side: int) -> bool:
         """Whether a new position would be against one that is open, where the account forbids that."""
@@ -146,7 +162,7 @@ class Ledger:
         effect = self.effect(part)
         deal = self._deal_of(part, price, effect)
         self._account_for(deal)
-        self._change_position(part, price, effect)
+        self._change_position(part, price, effect, deal.swap)
         left = replace(order, volume=round(order.volume - part.volume, 8), position_id=deal.position_id)
         if not left.volume:
             self.finish(left, c.ORDER_STATE_FILLED, price=price)
@@ -186,7 +202,7 @@ class Ledger:
         first, second = self._exit_deal(order, held, by=other), self._exit_deal(order, other, by=held)
         for deal, position in ((first, held), (second, other)):
             self._account_for(deal)
-            self.book.reduce(position.ticket, order.volume, self.now_msc)
+            self.book.reduce(position.ticket, order.volume, self.now_msc, deal.swap)
         self.finish(replace(order, volume=0.0, position_id=held.identifier), c.ORDER_STATE_FILLED, price=other.price_open)
         return first
 
@@ -209,13 +225,13 @@ class Ledger:
         # the fills of one order make one position
         return self.book.positions.get(order.ticket) if self.account.hedging else self.book.net(order.symbol)
 
-    def _change_position(self, order: Order, price: float, effect: Effect) -> None:
+    def _change_position(self, order: Order, price: float, effect: Effect, swap: float) -> None:
         held = effect.held
         if held is not None and not effect.closed:
             self.book.enlarge(held.ticket, order, effect.opened, price, self.now_msc)
             return
         if held is not None:
-            self.book.reduce(held.ticket, effect.closed, self.now_msc)
+            self.book.reduce(held.ticket, effect.closed, self.now_msc, swap)
         if effect.opened:  # a reversed position has the ticket of the order that reversed it, and keeps its identifier
             identifier = held.identifier if held else order.ticket
             self.book.open(replace(self._position(order, price), volume=effect.opened, identifier=identifier))
@@ -260,4 +276,5 @@ class Ledger:
 
     def _margin(self) -> float:
         symbols = {position.symbol for position in self.book.positions.values()}
+        symbols |= {order.symbol for order in self.book.active.values()}
         return self.account.rounded(sum((self.margin_on(symbol) for symbol in sorted(symbols)), 0.0))

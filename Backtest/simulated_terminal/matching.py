@@ -8,6 +8,7 @@ from Backtest.simulated_terminal.ledger import Figures, Ledger
 from Backtest.simulated_terminal.market import Event
 from Backtest.simulated_terminal.money import BUY
 from Backtest.simulated_terminal.orders import Order
+from Backtest.simulated_terminal.rollover import day_of, nights, swap
 from Backtest.simulated_terminal.triggers import fill_price, gap_price, gap_touch, takes_profit_at_once, touch
 from Backtest.simulated_terminal.unfolding import Bar
 
@@ -28,9 +29,10 @@ class Matching(Ledger):
     """An account on a market that moves."""
 
     def arrive(self, now_msc: int) -> None:
-        """Let it be this moment. Nothing happens between two events of the market but that orders expire."""
+        """Let it be this moment. Nothing happens between two events of the market but that orders expire and days begin."""
         self.now_msc = now_msc
         self._expire()
+        self._roll_over()
 
     def play(self, event: Event) -> None:
         """Let an event of the market do to the account what it does."""
@@ -50,6 +52,19 @@ class Matching(Ledger):
         due = [(order.ends, order) for order in self.book.active.values() if order.ends is not None and order.ends * 1000 <= self.now_msc]
         for ends, order in sorted(due, key=lambda each: (each[0], each[1].ticket)):
             self.finish(order, c.ORDER_STATE_EXPIRED, done_msc=ends * 1000)
+
+    def _roll_over(self) -> None:
+        """Charge the nights since the day that the account has seen last."""
+        today, last = day_of(self.now_msc // 1000), self.book.day
+        self.book.day = today
+        if not last or last == today:
+            return
+        for position in list(self.book.positions.values()):
+            spec = self.specs[position.symbol]
+            one = swap(spec, position, self.price_current(position), self.exchange) or 0.0
+            if one:
+                charged = one * nights(last, today, spec.swap_rollover3days)
+                self.book.charge(position.ticket, self.account.rounded(position.swap + charged))
 
     def _play_bar(self, symbol: str, *, opening: bool) -> None:
         """Look once at all that waits, in its order; then, as backtesting.py does, once more when a position that the bar
@@ -124,18 +139,23 @@ class Matching(Ledger):
         if self.hedges(order.symbol, order.side):
             return False
         needed = self.order_margin(order.side, order.symbol, effect.opened, price)
-        freed = self.margin_on(order.symbol) if effect.closed else 0.0
+        freed = self.margin_on(order.symbol) if effect.closed else self.held_for(order)
         return needed is not None and needed <= self.figures().margin_free + freed
 
     def _stop_out(self) -> None:
         while self.book.positions and (now := self._broke()):
+            holding = next((order for order in self.book.active.values() if self.held_for(order)), None)
+            if holding is not None:
+                self.finish(holding, c.ORDER_STATE_CANCELED)  # [I] orders that hold margin go first
+                continue
             worst = min(self.book.positions.values(), key=lambda position: self.profit(position) + position.swap)
             comment = f"[so {now.margin_level:.2f}%/{now.equity:.2f}/{now.margin:.2f}]"
             self._exit(worst, self.price_current(worst), c.ORDER_REASON_SO, comment)
 
     def _broke(self) -> Figures | None:
         now = self.figures()
-        short_of_margin = now.margin > 0 and now.margin_level < self.account.stop_out
+        in_money = self.account.stop_out_mode == c.ACCOUNT_STOPOUT_MODE_MONEY
+        short_of_margin = now.margin > 0 and (now.equity if in_money else now.margin_level) < self.account.stop_out
         return now if short_of_margin or now.equity <= 0 else None
 
     def _exit(self, position: Position, price: float, reason: int, comment: str) -> None:

@@ -50,11 +50,15 @@ class Exchange:
         missing = {
             f"{spec.name}: needs prices that turn {currency} into {self.account}, the account's currency: add a symbol with both"
             for spec in self.symbols.values()
-            for currency in (spec.currency_profit, spec.currency_margin)
+            for currency in (spec.currency_profit, spec.currency_margin, _of_swap(spec))
             if currency != self.account and self.pair_for(currency) is None
         }
         if missing or unknown:
             raise BadInput(*sorted(missing | unknown))
+
+
+def _of_swap(spec: SymbolSpec) -> str:
+    return spec.currency_base if spec.swap_mode == c.SYMBOL_SWAP_MODE_CURRENCY_SYMBOL else spec.currency_profit
 
 
 def signed(side: int, amount: float) -> float:
@@ -70,6 +74,10 @@ def profit(spec: SymbolSpec, units: float, open_price: float, close_price: float
     """
     if spec.calc_mode in _BY_TICK_VALUE:
         return (close_price - open_price) * (units / spec.contract_size) * spec.tick_value / spec.tick_size
+    if spec.calc_mode == c.SYMBOL_CALC_MODE_SERV_COLLATERAL:
+        return 0.0
+    if spec.calc_mode in _BONDS:  # prices are percent of the face value; [I] accrued interest is paid for and got back
+        return units * (close_price - open_price) * spec.face_value / 100 + 0.0
     # in backtesting.py's order of operations: parity needs every bit (`Trade.pl` of backtesting 0.6.6)
     return units * (close_price - open_price) + 0.0
 
@@ -153,6 +161,7 @@ def level(equity: float, bound: float) -> float:
     return equity / bound * 100 if bound else 0.0
 
 
+_BONDS = frozenset({c.SYMBOL_CALC_MODE_EXCH_BONDS, c.SYMBOL_CALC_MODE_EXCH_BONDS_MOEX})
 _BY_TICK_VALUE = frozenset({c.SYMBOL_CALC_MODE_FUTURES, c.SYMBOL_CALC_MODE_EXCH_FUTURES})
 _Formula = Callable[[SymbolSpec, float, float, int], float]
 _MARGIN: dict[int, _Formula] = {
@@ -165,4 +174,6 @@ _MARGIN: dict[int, _Formula] = {
     c.SYMBOL_CALC_MODE_EXCH_FUTURES: lambda spec, lots, _, __: lots * spec.margin_initial,
     c.SYMBOL_CALC_MODE_EXCH_STOCKS: lambda spec, lots, price, _: lots * spec.contract_size * price,
     c.SYMBOL_CALC_MODE_EXCH_STOCKS_MOEX: lambda spec, lots, price, _: lots * spec.contract_size * price,
+    **dict.fromkeys(_BONDS, lambda spec, lots, price, _: lots * spec.contract_size * spec.face_value * price / 100),
+    c.SYMBOL_CALC_MODE_SERV_COLLATERAL: lambda *_: 0.0,
 }

@@ -45,7 +45,7 @@ class Order:
     stoplimit: float = 0.0
     filling: int = c.ORDER_FILLING_FOK
     type_time: int = c.ORDER_TIME_GTC
-    expiration: int = 0  # second on the server's clock
+    expiration: int = 0  # second on the server's clock; of a day order any of its day
     position_id: int = 0  # of the position that its first fill opened or met
     closes: int = 0  # ticket of the position that it closes
     closes_by: int = 0  # identifier of the opposite position that closes it
@@ -72,11 +72,11 @@ class Order:
             return None
         if self.type_time == c.ORDER_TIME_SPECIFIED:
             return self.expiration
-        return last_second(self.setup_msc // 1000 if self.type_time == c.ORDER_TIME_DAY else self.expiration)
+        return last_second(self.expiration)
 
     def tidy(self) -> "Order":
         """Without the fields that mean nothing to its type and lifetime."""
-        dated = self.type_time in (c.ORDER_TIME_SPECIFIED, c.ORDER_TIME_SPECIFIED_DAY)
+        dated = self.type_time != c.ORDER_TIME_GTC
         return replace(self, stoplimit=self.stoplimit if self.type in STOP_LIMITS else 0.0, expiration=self.expiration if dated else 0)
 
     def activated(self) -> "Order":
@@ -98,7 +98,8 @@ class Order:
         return self._shown(state, done_msc, price_current)
 
     def _shown(self, state: int, done_msc: int, price_current: float) -> TradeOrder:
-        times = (self.setup_msc // 1000, self.setup_msc, done_msc // 1000, done_msc, self.expiration)
+        expiration = 0 if self.type_time == c.ORDER_TIME_DAY else self.expiration  # [I] nobody named one
+        times = (self.setup_msc // 1000, self.setup_msc, done_msc // 1000, done_msc, expiration)
         kinds = (self.type, self.type_time, self.filling, state, self.magic, self.position_id, self.closes_by, self.reason)
         prices = (self.volume_initial, self.volume, self.price, self.sl, self.tp, price_current, self.stoplimit)
         return TradeOrder((self.ticket, *times, *kinds, *prices, self.symbol, self.comment, ""))

@@ -133,12 +133,13 @@ def order_changes(case: Case) -> int:
     """Something of the order would be other than it is."""
     request, order = case.request, case.order
     assert order is not None
-    return c.TRADE_RETCODE_NO_CHANGES if changed(order, request) == order else PASSED
+    return c.TRADE_RETCODE_NO_CHANGES if changed(order, request, case.now) == order else PASSED
 
 
-def changed(order: Order, request: TradeRequest) -> Order:
-    """The order as a request to change it wants it."""
-    terms = replace(order, stoplimit=request.stoplimit, type_time=request.type_time, expiration=request.expiration)
+def changed(order: Order, request: TradeRequest, now: int) -> Order:
+    """The order as a request to place or change it wants it. A day order lasts for the day of its last change [I]."""
+    end = last_second(now) if request.type_time == c.ORDER_TIME_DAY else request.expiration
+    terms = replace(order, stoplimit=request.stoplimit, type_time=request.type_time, expiration=end)
     return replace(terms, price=request.price, sl=request.sl, tp=request.tp).tidy()
 
 

@@ -85,8 +85,11 @@ class TradeServer(Matching):
             closing=closed > 0 and any(each.closes == request.position for each in self.book.active.values() if each.closes),
             lots_held=self._lots_held(symbol, side_of(request.type)),
         )
-        waits = request.action == c.TRADE_ACTION_PENDING and not case.crosses
-        return replace(case, margin_needed=0.0) if waits else case  # [I] an order that waits binds nothing
+        if request.action != c.TRADE_ACTION_PENDING or case.crosses or spec is None:
+            return case
+        # an order that waits binds nothing, but on an exchange: there at its own price
+        held = self.order_margin(side_of(request.type), symbol, opened, request.price) if spec.holds_margin else 0.0
+        return replace(case, margin_needed=held)
 
     def _beside(self, position: Position) -> list[Position]:
         return [each for each in self.book.on(position.symbol) if each.side == position.side]
@@ -179,7 +182,7 @@ class TradeServer(Matching):
     def _place(self, case: Case) -> Answer:
         request, quote = case.request, case.quote
         assert quote is not None
-        order = changed(self._order(case, request.price), request)
+        order = changed(self._order(case, request.price), request, case.now)
         if case.crosses and order.filling == c.ORDER_FILLING_BOC:
             self.finish(order, c.ORDER_STATE_CANCELED)  # book or cancel: it must not fill at once
         elif case.crosses and (lots := self.fillable(order)):
@@ -191,7 +194,7 @@ class TradeServer(Matching):
     def _modify(self, case: Case) -> Answer:
         request, order = case.request, case.order
         assert order is not None
-        self.book.change(changed(order, request))
+        self.book.change(changed(order, request, case.now))
         return Answer(c.TRADE_RETCODE_DONE, order=order.ticket, price=request.price)
 
     def _remove(self, case: Case) -> Answer:

@@ -4,7 +4,6 @@ from functools import lru_cache
 from typing import Any
 
 from Backtest.bars import TIMEFRAMES
-from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.market import Quote, Series
 from Backtest.simulated_terminal.money import Exchange
 from Backtest.simulated_terminal.rates import Rates
@@ -36,7 +35,12 @@ def _constant(spec: SymbolSpec) -> tuple[Any, ...]:
         "trade_stops_level": spec.stops_level,
         "trade_freeze_level": spec.freeze_level,
         "trade_exemode": spec.execution,
-        "swap_rollover3days": c.DAY_OF_WEEK_WEDNESDAY,
+        "swap_mode": spec.swap_mode,
+        "swap_long": spec.swap_long,
+        "swap_short": spec.swap_short,
+        "swap_rollover3days": spec.swap_rollover3days,
+        "trade_face_value": spec.face_value,
+        "trade_liquidity_rate": spec.liquidity_rate,
         "margin_hedged_use_leg": spec.margin_hedged_use_leg,
         "expiration_mode": spec.expiration_mode,
         "filling_mode": spec.filling_mode,

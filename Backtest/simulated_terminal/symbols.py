@@ -56,6 +56,12 @@ class SymbolSpec:
     currency_margin: str = "USD"
     tick_value: float = 0.0  # per lot and tick, in currency_profit: futures only
     margin_initial: float = 0.0  # per lot, in currency_margin; 0.0: by the formula
+    face_value: float = 0.0  # bonds only
+    liquidity_rate: float = 0.0  # collateral only: the part of its value that counts
+    swap_mode: int = c.SYMBOL_SWAP_MODE_DISABLED
+    swap_long: float = 0.0  # for one night; in what, the mode says
+    swap_short: float = 0.0
+    swap_rollover3days: int = c.DAY_OF_WEEK_WEDNESDAY  # the night after it counts three times
     margin_hedged: float = 100_000.0
     margin_hedged_use_leg: bool = False
     description: str = ""
@@ -66,6 +72,14 @@ class SymbolSpec:
             raise BadInput(f"{self.name}: want 0 < volume_step <= volume_min <= volume_max, have {self}")
         if not (self.contract_size > 0 and 0 <= self.digits <= _MOST_DIGITS and self.spread_points >= 0):
             raise BadInput(f"{self.name}: want contract_size > 0, digits from 0 to 8 and spread_points >= 0, have {self}")
+
+        if self.swap_mode > c.SYMBOL_SWAP_MODE_INTEREST_OPEN:
+            raise BadInput(f"{self.name}: swaps by reopening (swap_mode {self.swap_mode}) are not simulated; choose a mode from 0 to 6")
+
+    @property
+    def holds_margin(self) -> bool:
+        """Whether orders that wait bind margin, as on an exchange."""
+        return c.SYMBOL_CALC_MODE_EXCH_STOCKS <= self.calc_mode < c.SYMBOL_CALC_MODE_SERV_COLLATERAL
 
     @property
     def point(self) -> float:
@@ -106,6 +120,7 @@ class AccountSpec:
     commission: Commission = no_commission
     stop_out: float = 30.0  # percent of margin; 0.0: only when nothing is left, judged at the close of a bar
     margin_call: float = 50.0  # percent of margin
+    stop_out_mode: int = c.ACCOUNT_STOPOUT_MODE_PERCENT  # or money: both levels are of equity then
     limit_orders: int = 200  # active at once; 0: any number
     limit_positions: int = 0  # open at once; 0: any number
     hedge_allowed: bool = True  # opposite positions on one symbol

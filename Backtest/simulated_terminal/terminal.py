@@ -150,11 +150,11 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions):
         """
         self._connected()
         spec, now = self._account, self._server.figures()
-        mode = (self._login, constants.ACCOUNT_TRADE_MODE_DEMO, spec.leverage, spec.limit_orders, constants.ACCOUNT_STOPOUT_MODE_PERCENT)
+        mode = (self._login, constants.ACCOUNT_TRADE_MODE_DEMO, spec.leverage, spec.limit_orders, spec.stop_out_mode)
         may = (spec.trade_allowed, spec.trade_expert, spec.margin_mode)
         digits = 2 if spec.money_digits is None else spec.money_digits
         money = (now.balance, 0.0, now.profit, now.equity, now.margin, now.margin_free, now.margin_level)
-        limits = (spec.margin_call, spec.stop_out, 0.0, 0.0, 0.0, 0.0, 0.0)
+        limits = (spec.margin_call, spec.stop_out, 0.0, 0.0, now.assets, 0.0, 0.0)
         return AccountInfo((*mode, *may, digits, spec.fifo_close, *money, *limits, spec.name, spec.server, spec.currency, spec.company))
 
     # -- shared

@@ -85,7 +85,7 @@ class Follow(Strategy):
 
     def _by_price(self) -> list[Any]:
         # not by age: of what one bar opens, the terminal has the market orders first, backtesting.py the queue's order
-        return sorted(self.trades, key=lambda trade: (trade.entry_price, trade.entry_bar, trade.sl or 0, trade.tp or 0))
+        return sorted(self.trades, key=lambda trade: (trade.entry_price, trade.entry_bar, trade.is_short, trade.sl or 0, trade.tp or 0))
 
 
 class Driver:
@@ -99,7 +99,7 @@ class Driver:
         decided_on = self.terminal.clock.progress[0] - 2  # the bar before the one that opens
         if decided_on < 1:
             return  # backtesting.py waits for two bars
-        positions = sorted(self.terminal.positions_get(), key=lambda each: (each.price_open, each.time, each.sl, each.tp))
+        positions = sorted(self.terminal.positions_get(), key=lambda each: (each.price_open, each.time, each.type, each.sl, each.tp))
         actions = self.policy(decided_on, [self.units(each) for each in positions])
         for action in actions:
             if isinstance(action, Guard):

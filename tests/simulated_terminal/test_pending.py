@@ -256,6 +256,19 @@ def test_an_order_expires_at_its_moment(terms: dict[str, int], ends: int | None)
     )
 
 
+def test_an_order_that_becomes_a_day_order_later_lasts_for_that_day() -> None:
+    made = terminal(flat(1.1, 60))
+    ticket = placed(made, BUY_LIMIT, 1.0)
+    for _ in range(30):
+        made.clock.sleep(60)
+    done(made.order_send(modify(ticket, 1.0, type_time=1)))
+    assert made.orders_get()[0].time_expiration == 0
+    assert code_of(made, modify(ticket, 1.0, type_time=1)) == 10025
+    for _ in range(20):
+        made.clock.sleep(60)
+    assert made.history_orders_get(ticket=ticket)[0].time_done == T0 + 172_799
+
+
 @pytest.mark.parametrize(
     ("mode", "terms", "code"),
     [
