@@ -66,7 +66,6 @@ def _trade(asked: Asked, config: LiveConfig, chosen: Chosen, opened: OpenedTermi
         return code
     finally:
         close_logging()
-        opened.close()
 
 
 class _Shown(Watcher):
