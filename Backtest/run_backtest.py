@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = run(job)
     except BadInput as fault:
         for mistake in fault.mistakes:
-            err.print(mistake, markup=False, soft_wrap=True)
+            err.print(f"error: {mistake}", markup=False, soft_wrap=True)
         return BAD_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED

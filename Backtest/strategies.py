@@ -115,12 +115,15 @@ def _source(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise BadInput(f"{path}: this is a folder; name the strategy file in it")
-        return path.read_bytes()
+        source = path.read_bytes()
     except FileNotFoundError:
         neighbours = [each.name for each in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise BadInput(f"{path}: there is no such strategy file{did_you_mean(path.name, neighbours)}") from None
     except OSError as error:
         raise BadInput(f"{path}: the strategy file cannot be read ({error.strerror or error})") from error
+    if path.suffix.lower() != ".py":  # it would be run, whatever it is
+        raise BadInput(f"{path}: this is no strategy file; want one whose name ends in .py")
+    return source
 
 
 def _run(path: Path, source: bytes, name: str) -> types.ModuleType:

@@ -73,7 +73,7 @@ def dashboard(env_file: str | None, db: str | None, port: str | None, *, with_pa
     config = load_config({"audit_db_path": None if path is None else str(path), "dashboard_port": port}, _absolute(env_file), os.environ)
     click.echo(f"Dashboard of {config.audit_db_path} at http://127.0.0.1:{config.dashboard_port} (Ctrl-C ends it)", err=True)
     serve(config.audit_db_path, config.kill_switch_file, config.dashboard_port)
-    return 0
+    return INTERRUPTED  # it serves until Ctrl-C
 
 
 def _end_with_parent() -> None:
@@ -105,7 +105,10 @@ def trade() -> None:
 
 
 def _spread(words: list[str], option: str) -> list[str]:
-    """`--params a=1 b=2` → `--params a=1 --params b=2`: click's options take a fixed number of words."""
+    """`--params a=1 b=2` → `--params a=1 --params b=2`: click's options take a fixed number of words.
+
+    A `--params` with none comes last, where click says what is missing.
+    """
     spread: list[str] = []
     inside = False
     for word in words:
@@ -114,7 +117,8 @@ def _spread(words: list[str], option: str) -> list[str]:
             continue
         inside = word == option
         spread += [] if inside else [word]
-    return spread
+    bare = any(word == option and (not after or after.startswith("-")) for word, after in zip(words, [*words[1:], ""], strict=True))
+    return [*spread, option] if bare else spread
 
 
 def _complain(mistakes: Sequence[str], code: int) -> int:

@@ -236,6 +236,25 @@ def test_an_account_that_an_older_version_kept_is_not_continued(prices: Path, tm
     assert len(list((tmp_path / "accounts").glob("*.jsonl"))) == 2
 
 
+@pytest.mark.parametrize("words", [["--params"], ["--params", "--dry-run"], ["--params", "n1=3", "--params"]])
+def test_params_without_a_value_are_a_mistake(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--strategy", str(SMA), *words]) == 2
+    assert "'--params' requires an argument" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for other processes")
+def test_ctrl_c_ends_the_page_with_its_exit_code(tmp_path: Path) -> None:
+    port = a_free_port()
+    words = [sys.executable, "-m", "Live", "dashboard", "--port", str(port)]
+    with subprocess.Popen(words, cwd=ROOT, env=environment(tmp_path), stderr=subprocess.PIPE) as page:
+        deadline = time.monotonic() + PATIENCE
+        while not listens(port):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        page.send_signal(signal.SIGINT)
+        assert page.wait(PATIENCE) == 130
+
+
 @pytest.mark.parametrize("kind", ["folder", "stranger"])
 def test_a_record_that_is_none_is_refused_and_nothing_is_left_beside_it(kind: str, prices: Path, tmp_path: Path) -> None:
     record = tmp_path / "audit.db"

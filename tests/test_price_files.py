@@ -266,7 +266,7 @@ def test_a_cut_off_archive_is_damaged(tmp_path: Path, packed: Callable[[bytes], 
 
 def test_a_row_with_too_many_fields_is_told(tmp_path: Path) -> None:
     told = mistakes_of(written(tmp_path, CSV + "2017-04-19 11:00,1,2,3,4,5,6,7,8,9\n"))
-    assert told[0].startswith("the file is no table of prices")
+    assert told == ["row 3 (line 4): it has 10 fields; want 6"]
 
 
 def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:

@@ -33,7 +33,9 @@ def table(printed: str) -> dict[str, str]:
 def ran(capsys: pytest.CaptureFixture[str], *arguments: str, strategy: str | Path = SMA_CROSS) -> tuple[int, str, list[str]]:
     code = run_backtest.main(["--strategy", str(strategy), *arguments])
     printed = capsys.readouterr()
-    return code, printed.out, printed.err.splitlines()
+    told = printed.err.splitlines()
+    assert all(line.startswith("error: ") for line in told)
+    return code, printed.out, [line.removeprefix("error: ") for line in told]
 
 
 def written(path: Path, text: str) -> Path:

@@ -252,3 +252,8 @@ def test_words_that_name_no_value_are_told_all_at_once() -> None:
         "--params '2n=3' is no name=value; write for example n1=12",
         "--params names a twice",
     )
+
+
+def test_a_file_that_is_not_named_like_a_strategy_is_not_run(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"settings\.env: this is no strategy file; want one whose name ends in \.py"):
+        load_strategy(written(tmp_path, "raise SystemExit('it was run')", "settings.env"))

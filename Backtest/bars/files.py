@@ -143,7 +143,16 @@ def _csv(text: str) -> pd.DataFrame:
                 dtype={0: "str", 1: "str"} if names and names[1] == "clock" else {0: "str"},
             )
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise BadInput(f"the file is no table of prices ({str(error).strip()})") from error
+        raise BadInput(_ragged(str(error).strip(), headings=int(headed))) from error
+
+
+def _ragged(told: str, *, headings: int) -> str:
+    """What pandas says of a line with too many fields, with the row by which other faults call it."""
+    found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", told)
+    if found is None:
+        return f"the file is no table of prices ({told})"
+    wanted, line, fields = map(int, found.groups())
+    return f"row {line - headings} (line {line}): it has {fields} fields; want {wanted}"
 
 
 def _unheaded(fields: list[str]) -> list[str]:
