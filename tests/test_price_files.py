@@ -2,6 +2,7 @@ import bz2
 import gzip
 import io
 import lzma
+import shlex
 import sys
 import zipfile
 from collections.abc import Callable
@@ -189,9 +190,8 @@ def test_zstd_is_read(tmp_path: Path) -> None:
 )
 def test_without_pyarrow_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, what: str) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert mistakes_of(written(tmp_path, content)) == [
-        f"{what} need pyarrow: pip install -r requirements-parquet.txt, or save the prices as CSV"
-    ]
+    install = [sys.executable, "-m", "pip", "install", "-r", str(Path(__file__).resolve().parents[1] / "requirements-parquet.txt")]
+    assert mistakes_of(written(tmp_path, content)) == [f"{what} need pyarrow; save the prices as CSV, or install it: {shlex.join(install)}"]
 
 
 def test_a_damaged_parquet_file_is_told(tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ import gzip
 import io
 import lzma
 import re
+import shlex
+import subprocess
+import sys
 import warnings
 import zipfile
 import zlib
@@ -19,6 +22,7 @@ from Backtest.bars.checks import PRICES, SHOWN, check_prices
 from Backtest.bars.times import parse_times
 from Backtest.errors import BadInput
 
+_ROOT = Path(__file__).resolve().parents[2]
 _ZSTD_MAGIC, _PARQUET_MAGIC = b"\x28\xb5\x2f\xfd", b"PAR1"
 
 # Spellings of a heading, lower case and without signs. A file with both kinds of volume has the number of ticks as its
@@ -91,7 +95,9 @@ def _unpacked_zstd(raw: bytes) -> bytes:
 
 
 def _needs_pyarrow(what: str) -> str:
-    return f"{what} need pyarrow: pip install -r requirements-parquet.txt, or save the prices as CSV"
+    words = [sys.executable, "-m", "pip", "install", "-r", str(_ROOT / "requirements-parquet.txt")]
+    command = subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+    return f"{what} need pyarrow; save the prices as CSV, or install it: {command}"
 
 
 def _unzipped(raw: bytes) -> bytes:
