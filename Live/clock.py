@@ -26,7 +26,7 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
-    SLICE = 0.2  # seconds: the kill switch must be looked at four times a second (DESIGN.md §9)
+    SLICE = 0.2  # seconds: the kill switch must be looked at four times a second
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -43,7 +43,7 @@ class Kind(enum.Enum):
 
 
 class Status(enum.Enum):
-    """Where an order stands. Source of the names: DESIGN.md §8."""
+    """Where an order stands."""
 
     PENDING = "PENDING"  # the intent is on record, nothing was sent
     SUBMITTED = "SUBMITTED"  # being sent
@@ -248,7 +248,7 @@ def client_order_id(bar: BarId, kind: Kind, leg: str) -> ClientOrderId:
 def order_key(order_id: str) -> str:
     """The 13 characters of an order's id that travel as its comment.
 
-    Servers may cut comments to 16 characters (mt5/reference.md §4.10). An id that somebody else made is hashed first.
+    Servers may cut comments to 16 characters. An id that somebody else made is hashed first.
 
     >>> order_key("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
     'qABCDEFGHIJKL'

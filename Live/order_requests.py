@@ -1,6 +1,6 @@
 """Decision, quote and symbol → a complete order request (pure).
 
-The real package refuses an int where a float belongs and the reverse (mt5/reference.md §0), so every value is made
+The real package refuses an int where a float belongs and the reverse, so every value is made
 with its type here. Constants are those of `MetaTrader5/__init__.py` 5.0.6231.
 """
 
@@ -20,7 +20,7 @@ EXECUTION_REQUEST, EXECUTION_INSTANT, EXECUTION_MARKET, EXECUTION_EXCHANGE = ran
 COMMENT_LIMIT = 16  # characters that survive at every server known
 
 
-# Source: mt5/reference.md §0: the package takes no int for a float and no float for an int.
+# MetaTrader5 5.0.6231 takes no int for a float and no float for an int.
 _TYPES = (
     dict.fromkeys(("action", "magic", "order", "position", "type", "type_time", "type_filling", "deviation"), int)
     | dict.fromkeys(("volume", "price", "sl", "tp", "stoplimit"), float)
@@ -67,8 +67,8 @@ NO_LEVELS = Levels()
 def fillings(spec: SymbolSpec) -> tuple[int, ...]:
     """The filling modes that the symbol allows for market orders, the best first.
 
-    The table is mt5/reference.md §4.3: instant and request execution take any; market execution what its flags say;
-    exchange execution also RETURN.
+    The table is that of mql5.com, Order Properties (ENUM_ORDER_TYPE_FILLING): instant and request execution take any;
+    market execution what its flags say; exchange execution also RETURN.
     """
     flagged = tuple(mode for mode in (FOK, IOC) if spec.filling_mode & (1 << mode))
     if spec.execution in (EXECUTION_REQUEST, EXECUTION_INSTANT):
@@ -133,7 +133,7 @@ def _form_faults(request: Mapping[str, Any]) -> list[str]:
 
 
 def _level_faults(request: Mapping[str, Any], spec: SymbolSpec, quote: Quote) -> list[str]:
-    """Distances from the market as the server measures them (mt5/reference.md §4.5), for entries with stops."""
+    """Distances from the market as the server measures them, for entries with stops."""
     if request["action"] != TRADE_ACTION_DEAL or "position" in request or spec.stops_level == 0:
         return []
     buy = request["type"] == ORDER_TYPE[Side.BUY]

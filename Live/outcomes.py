@@ -1,4 +1,4 @@
-"""What one answer of a server proves (pure). Everything unlisted is unknown: FAULTS.md §2.2."""
+"""What one answer of a server proves (pure). Everything unlisted is unknown."""
 
 import enum
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 DONE, PLACED, DONE_PARTIAL, NO_CHANGES = 10009, 10008, 10010, 10025
 POSITION_CLOSED = 10036
 
-# Source of the names: MetaTrader5/__init__.py 5.0.6231; of the sentences: mt5/reference.md §6.
+# Source of the names: MetaTrader5/__init__.py 5.0.6231; of the sentences: mql5.com, Return Codes of the Trade Server.
 RETCODES: dict[int, tuple[str, str]] = {
     10004: ("REQUOTE", "the price moved before the order arrived"),
     10006: ("REJECT", "the dealer or server rejected the request"),
@@ -54,7 +54,7 @@ _REFUSALS = frozenset(
     {10004, 10006, 10007, *range(10013, 10023), 10024, 10026, 10027, 10030, *range(10032, 10037), 10038, *range(10040, 10047)}
 )
 _ACKNOWLEDGED = frozenset({PLACED, DONE, DONE_PARTIAL, NO_CHANGES})
-# None with these was never sent: no connection, or switched off in the terminal (FAULTS.md §2.2)
+# None with these was never sent: no connection, or switched off in the terminal
 _NOT_SENT_ERRORS = frozenset({-8, -10004})
 
 
@@ -88,7 +88,7 @@ class Verdict:
     sentence: str
 
 
-# What the Python layer says when it refuses a request itself (mt5/reference.md §1.3); "Terminal: Invalid params" got past it.
+# What the Python layer says when it refuses a request itself (MetaTrader5 5.0.6231); "Terminal: Invalid params" got past it.
 _REFUSED_BY_PYTHON = ("Invalid ", "Unnamed arguments not allowed")
 INVALID_PARAMS = -2
 

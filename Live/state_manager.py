@@ -167,7 +167,7 @@ class StateManager:
     # deals
 
     def _is_ours(self, deal: Deal) -> bool:
-        # closing deals may carry a foreign magic or comment: a position's deals are ours when its opening was (FAULTS.md §2.3)
+        # closing deals may carry a foreign magic or comment: a position's deals are ours when its opening was
         return deal.position_id in self._book or self._opened(deal.magic, deal.order, deal.comment)
 
     def _opened(self, magic: int, ticket: int, comment: str) -> bool:

@@ -129,7 +129,7 @@ def test_a_comment_is_short_and_plain(key: str) -> None:
         Label(Magic(1), key, 20)
 
 
-# Source: mt5/reference.md §4.3
+# Source: mql5.com, Order Properties (ENUM_ORDER_TYPE_FILLING)
 @pytest.mark.parametrize(
     ("execution", "flags", "modes"),
     [
@@ -201,7 +201,7 @@ def test_a_request_without_faults_has_none() -> None:
     assert faults_of() == faults_of(sl=1.09, tp=1.11) == []
 
 
-# Source: mt5/reference.md §4.5: distances are inclusive, from the bid for buys and from the ask for sells
+# Distances are inclusive, from the bid for buys and from the ask for sells
 @pytest.mark.parametrize(
     ("side", "given", "sentences"),
     [

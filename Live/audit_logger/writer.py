@@ -59,7 +59,7 @@ class AuditLogger:
             return
         try:
             if durable is not self._durable:
-                # NORMAL survives the death of this process, FULL that of the machine (FAULTS.md: "Durability was probed")
+                # NORMAL survives the death of this process, FULL that of the machine (sqlite.org: PRAGMA synchronous)
                 self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 self._durable = durable
             self._db.execute("BEGIN IMMEDIATE")

@@ -18,14 +18,13 @@ from Live.mt5_connector.shown import Shown, account_of, deals_of, order_of, posi
 log = logging.getLogger("LiveTrader")
 
 DAY = 86_400
-# Matching is by identity, so a window this wide costs nothing and makes the server's time zone irrelevant (FAULTS.md §2.5).
+# Matching is by identity, so a window this wide costs nothing and makes the server's time zone irrelevant.
 WINDOW = 26 * 3600
 HALF_HOUR, FRESH = 1800, 60  # seconds: the grid of time zones, and how old a tick may be that tells them
 FIRST_TICK_SECONDS, LOOK_SECONDS = 5.0, 0.5  # how long a start waits for a tick, and how often it looks
 REAL_ACCOUNT = 2
 HEDGING = 2
-# After these the stream between package and terminal may be out of step: what is read next may be another call's answer
-# (FAULTS.md F7).
+# After these the stream between package and terminal may be out of step: what is read next may be another call's answer.
 OUT_OF_STEP = frozenset({-10000, -10001, -10002})
 
 
@@ -298,7 +297,7 @@ class MT5Connector:
         return Shown(tuple(orders.values()), self.deals_since(epoch), self.all_positions())
 
     def _range(self, epoch: int) -> tuple[int, int]:
-        # 0 is taken for "not given" (mt5/reference.md §1.2)
+        # 0 is taken for "not given" by MetaTrader5 5.0.6231
         return max(1, int(epoch)), self.server_now() + WINDOW
 
     # orders
@@ -315,7 +314,7 @@ class MT5Connector:
         try:
             result = getattr(self._terminal, function)(request)
         except (TypeError, SystemError) as error:
-            # an argument could not be converted: it did not leave Python (mt5/reference.md §6)
+            # an argument could not be converted: it did not leave Python
             return Answer(None, (-2, f"Invalid arguments: {error}"))
         answer = Answer(result, self._terminal.last_error())
         self._out_of_step = result is None and answer.error[0] in OUT_OF_STEP
@@ -328,7 +327,7 @@ class MT5Connector:
             self._terminal.shutdown()
             self.connect()
         answer = getattr(self._terminal, function)(*args, **options)
-        # None is a failed query, which proves nothing; an empty tuple is an answer (mt5/reference.md §0)
+        # None is a failed query, which proves nothing; an empty tuple is an answer
         if answer is None:
             error = self._terminal.last_error()
             self._out_of_step = error[0] in OUT_OF_STEP

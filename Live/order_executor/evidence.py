@@ -8,7 +8,7 @@ from Live.model import Deal, Intent, Kind, Side, Status, order_key
 from Live.mt5_connector.shown import Shown, ShownOrder
 
 EPSILON = 1e-9  # lots
-SHORTEST_KEY = 8  # characters of a key that a server has cut and that still tell an order (FAULTS.md §2.3)
+SHORTEST_KEY = 8  # characters of a key that a server has cut and that still tell an order
 BY_A_PROGRAM = 3  # ORDER_REASON_EXPERT
 _ENDED_UNFILLED = {2: Status.CANCELLED, 5: Status.FAILED, 6: Status.EXPIRED}  # ORDER_STATE_CANCELED, _REJECTED, _EXPIRED
 

@@ -17,10 +17,10 @@ from Live.order_executor.evidence import Evidence, by_key, by_tickets, conclusio
 
 log = logging.getLogger("LiveTrader")
 
-SETTLE_SECONDS = 30.0  # a connected terminal must have shown an order by then (FAULTS.md §2.5)
+SETTLE_SECONDS = 30.0  # a connected terminal must have shown an order by then
 READS_TO_BE_SURE = 3
 SECONDS_BETWEEN_READS = 2.0
-LOOKS_FOR_THE_DEAL = 6  # deals may be visible a little after the answer (FAULTS.md F9)
+LOOKS_FOR_THE_DEAL = 6  # deals may be visible a little after the answer
 SECONDS_BETWEEN_LOOKS = 0.5
 SENT = (Status.SUBMITTED, Status.UNKNOWN, Status.PLACED, Status.PARTIALLY_FILLED)
 WAITING = (Status.PLACED, Status.PARTIALLY_FILLED)
