@@ -44,4 +44,3 @@ def test_an_account_that_cannot_be_kept_ends_the_run_in_a_sentence(tmp_path: Pat
         full = pytest.raises(RecordFailed, match=r"the simulated account cannot be kept in SIM_ACCOUNT_DIR: .+; make room")
         with no_file_grows_beyond(account.stat().st_size), full:
             opened.clock.sleep(7200)
-        opened.close()
