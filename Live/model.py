@@ -79,7 +79,6 @@ MOVES: dict[Status, frozenset[Status]] = {
     _S.FILLED: frozenset(),
     _S.LATE_FILLED: frozenset(),
 }
-OPEN_STATUSES = frozenset({_S.PENDING, _S.SUBMITTED, _S.PLACED, _S.PARTIALLY_FILLED, _S.UNKNOWN, _S.UNRESOLVED})
 UNSETTLED = frozenset({_S.SUBMITTED, _S.UNKNOWN, _S.UNRESOLVED})  # it may have happened: no new risk on this symbol
 
 

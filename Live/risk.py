@@ -16,7 +16,6 @@ class Facts:
     equity: float
     opening_equity: float  # of the broker's day
     open_positions: int  # with our magic, all symbols
-    open_lots: float  # with our magic, this symbol
     spread_points: float
     sends_last_minute: int
     unsettled_orders: int  # of this symbol, outcome unknown

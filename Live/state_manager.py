@@ -149,7 +149,6 @@ class StateManager:
             equity=account.equity,
             opening_equity=self._day[1] if self._day else account.equity,
             open_positions=len(self.positions),
-            open_lots=self.open_lots(symbol),
             spread_points=round((quote.ask - quote.bid) / self._spec(symbol).point, 1),
             sends_last_minute=self._record.count_sends(self._slot, now - timedelta(minutes=1)),
             unsettled_orders=len(unsettled) - again,

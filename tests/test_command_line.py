@@ -1,6 +1,7 @@
 """The commands as a user types them: real processes, their exit codes and what they print."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -135,8 +136,8 @@ def test_several_mistakes_are_told_together(tmp_path: Path) -> None:
     assert all(name in done.stderr for name in settings)
 
 
+@pytest.mark.skipif(importlib.util.find_spec("MetaTrader5") is not None, reason="the MetaTrader5 package is installed")
 def test_real_trading_without_the_package_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    pytest.importorskip("MetaTrader5", reason="") if sys.platform == "win32" else None
     done = command(["-m", "Live", "run", "--strategy", SMA], tmp_path, settings={"DRY_RUN": "false"})
     assert done.returncode == 2
     assert "MetaTrader5" in done.stderr

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from Live.model import (
     MOVES,
-    OPEN_STATUSES,
     UNSETTLED,
     BarId,
     Kind,
@@ -26,6 +25,8 @@ SLOT = Slot(12345678, "Demo-Server", "sma_cross", Magic(123456))
 BAR = BarId(SLOT, "EURUSD", "H1", 1_517_788_800, datetime(2018, 2, 5, tzinfo=UTC))
 SPEC = SymbolSpec("EURUSD", 5, 1e-5, 1e-5, 1e5, 0.01, 0.01, 50.0, 0, 3, 2, "USD")
 NAMES = st.text(min_size=1, max_size=20)
+
+OPEN_STATUSES = {Status.PENDING, Status.SUBMITTED, Status.PLACED, Status.PARTIALLY_FILLED, Status.UNKNOWN, Status.UNRESOLVED}
 
 
 @st.composite

@@ -29,7 +29,6 @@ QUIET = Facts(
     equity=10_000.0,
     opening_equity=10_000.0,
     open_positions=0,
-    open_lots=0.0,
     spread_points=0.0,
     sends_last_minute=0,
     unsettled_orders=0,
