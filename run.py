@@ -201,7 +201,7 @@ def install(requirements: str) -> None:
 
 def wanted(requirements: str) -> int:
     """About how many packages there will be: those that are pinned."""
-    files = [CORE, "constraints.txt", *([DEV, "requirements-parquet.txt"] if requirements == DEV else [])]
+    files = [CORE, "constraints.txt", *([DEV, "requirements-parquet.txt", "requirements-remote.txt"] if requirements == DEV else [])]
     return sum(len(re.findall(r"^[\w.-]+==", (ROOT / file).read_text(), re.MULTILINE)) for file in files)
 
 
