@@ -1,4 +1,4 @@
-"""`python -m Live VERB`: run and dashboard."""
+"""`python -m Live VERB`: run, dashboard, explain."""
 
 import os
 import sys
@@ -74,6 +74,20 @@ def dashboard(env_file: str | None, db: str | None, port: str | None, *, with_pa
     click.echo(f"Dashboard of {config.audit_db_path} at http://127.0.0.1:{config.dashboard_port} (Ctrl-C ends it)", err=True)
     serve(config.audit_db_path, config.kill_switch_file, config.dashboard_port)
     return INTERRUPTED  # it serves until Ctrl-C
+
+
+# a code such as -10003 is no option
+@cli.command(context_settings={**HELP, "ignore_unknown_options": True})
+@click.argument("codes", nargs=-1, metavar="CODE …")
+@click.option("--all", "every", is_flag=True, help="All codes, as a table.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def explain(codes: tuple[str, ...], *, every: bool, as_json: bool) -> int:
+    """Why an order or a call was answered with CODE (10016, -10003, INVALID_STOPS), and what to do."""
+    from Live.explain import print_explanations
+
+    if not codes and not every:
+        raise click.UsageError("name a code, as in: python -m Live explain 10016; or all of them with --all")
+    return print_explanations(codes, every=every, as_json=as_json)
 
 
 def _end_with_parent() -> None:

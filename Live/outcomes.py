@@ -4,7 +4,9 @@ import enum
 from dataclasses import dataclass
 
 DONE, PLACED, DONE_PARTIAL, NO_CHANGES = 10009, 10008, 10010, 10025
-POSITION_CLOSED = 10036
+INVALID, POSITION_CLOSED = 10013, 10036
+# A close that is answered so may be about a position that is gone: that is looked up before it counts as a failure.
+ALREADY_GONE = frozenset({INVALID, POSITION_CLOSED})
 
 # Source of the names: MetaTrader5/__init__.py 5.0.6231; of the sentences: mql5.com, Return Codes of the Trade Server.
 RETCODES: dict[int, tuple[str, str]] = {
@@ -49,6 +51,37 @@ RETCODES: dict[int, tuple[str, str]] = {
     10044: ("CLOSE_ONLY", "only closing is allowed on the symbol"),
     10045: ("FIFO_CLOSE", "the account closes its oldest position first"),
     10046: ("HEDGE_PROHIBITED", "opposite positions are prohibited"),
+}
+# What `last_error` tells. Source of the names: MetaTrader5/__init__.py 5.0.6231; of the sentences: mql5.com, last_error.
+ERRORS: dict[int, tuple[str, str]] = {
+    1: ("RES_S_OK", "the last call succeeded"),
+    -1: ("RES_E_FAIL", "the terminal could not do it, and says no more than that"),
+    -2: ("RES_E_INVALID_PARAMS", "an argument or a field of the request is wrong"),
+    -3: ("RES_E_NO_MEMORY", "there is not enough memory"),
+    -4: ("RES_E_NOT_FOUND", "there is no such symbol, order, position or piece of history"),
+    -5: ("RES_E_INVALID_VERSION", "the terminal and the Python package are of versions that do not fit"),
+    -6: ("RES_E_AUTH_FAILED", "the server did not accept the login"),
+    -7: ("RES_E_UNSUPPORTED", "this terminal or account cannot do that from Python"),
+    -8: ("RES_E_AUTO_TRADING_DISABLED", "the terminal's options forbid the Python package to trade"),
+    -10000: ("RES_E_INTERNAL_FAIL", "the talk between the Python package and the terminal failed"),
+    -10001: ("RES_E_INTERNAL_FAIL_SEND", "the question could not be handed to the terminal"),
+    -10002: ("RES_E_INTERNAL_FAIL_RECEIVE", "the terminal's answer did not arrive"),
+    -10003: ("RES_E_INTERNAL_FAIL_INIT", "the terminal was not found or could not be started"),
+    -10004: ("RES_E_INTERNAL_FAIL_CONNECT", "there is no connection to a terminal"),
+    -10005: ("RES_E_INTERNAL_FAIL_TIMEOUT", "the terminal did not answer in time"),
+}
+# After these the stream between package and terminal may be out of step: what is read next may be another call's answer.
+OUT_OF_STEP = frozenset({-10000, -10001, -10002, -10005})
+# After these there is no terminal to talk to.
+LOST = OUT_OF_STEP | {-10003, -10004}
+# The server knows us and says no: trying again with the same settings only locks the account.
+NOT_LET_IN = frozenset({-6, -7})
+# Switches that keep a program from trading, by the answer that an order gets while one is off.
+SWITCHES: dict[int, str] = {
+    10027: "the Algo Trading button of the terminal is off",
+    -8: "the terminal's options forbid the Python package to trade",
+    10017: "the account may not trade (an investor's password?)",
+    10026: "the server forbids automated trading on the account",
 }
 _REFUSALS = frozenset(
     {10004, 10006, 10007, *range(10013, 10023), 10024, 10026, 10027, 10030, *range(10032, 10037), 10038, *range(10040, 10047)}

@@ -12,7 +12,7 @@ from Live.config import PROJECT_ROOT
 LAYERS = {
     "Live": [
         "__main__",
-        "running",
+        "running explain",
         "summary",
         "live_trader",
         "symbol_trader flatten",
@@ -21,7 +21,7 @@ LAYERS = {
         "order_executor state_manager dashboard",
         "audit_logger mt5_connector backtesting_bridge trade_book kill_switch logs",
         "locks order_requests sizing indicators",
-        "risk config",
+        "risk config explanations",
         "model clock errors outcomes redaction",
     ],
     "Backtest": [
@@ -54,21 +54,21 @@ CLOCK = "Live.clock"
 # Code that decides: same in, same out. It imports other pure modules, numbers, the words for bars, and this of the standard library.
 PURE = (
     """
-    Live.model Live.outcomes Live.risk Live.sizing Live.order_requests Live.trade_book
+    Live.model Live.outcomes Live.explanations Live.risk Live.sizing Live.order_requests Live.trade_book
     Live.mt5_connector.shown Live.order_executor.evidence
     Backtest.decisions Backtest.errors Backtest.sizing
 """.split()
     + [
         f"Backtest.simulated_terminal.{module}"
         for module in """
-    book case checks constants dealing groups ledger market matching money orders pending_checks rates retcodes rollover server
-    sessions structs symbols triggers unfolding
+    bar_series book case checks constants dealing groups ledger market matching money orders pending_checks rates replay retcodes
+    rollover server sessions structs symbols triggers unfolding
 """.split()
     ]
 )
 WORDS = {"Backtest.bars"}
 HARMLESS = set(
-    "base64 bisect collections copy dataclasses datetime decimal enum functools hashlib itertools json math operator re typing".split()
+    "base64 bisect collections copy dataclasses datetime decimal difflib enum functools hashlib itertools json math operator re typing".split()
 )
 NUMBERS = {"numpy", "pandas"}
 

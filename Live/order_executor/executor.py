@@ -18,14 +18,12 @@ from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.connector import REAL_ACCOUNT, Answer
 from Live.order_executor.settlement import Settlement
 from Live.order_requests import ORDER_TYPE, TRADE_ACTION_DEAL, TRADE_ACTION_SLTP, at_quote, faults, fillings, ticket_of
-from Live.outcomes import DONE, NO_CHANGES, POSITION_CLOSED, Outcome, Retry, Verdict, refused_by_python, verdict_of
+from Live.outcomes import ALREADY_GONE, DONE, NO_CHANGES, Outcome, Retry, Verdict, refused_by_python, verdict_of
 
 log = logging.getLogger("LiveTrader")
 
 RETRY_SECONDS = 30.0  # an order that was not filled within this, or a fifth of its bar, is not the order that was decided
 RETRY_BARS = 0.2
-INVALID = 10013
-ALREADY_GONE = frozenset({POSITION_CLOSED, INVALID})
 EXECUTED = (Status.FILLED, Status.PARTIALLY_FILLED, Status.PLACED, Status.LATE_FILLED)
 CERTAINLY_NOT = (Outcome.REFUSED, Outcome.NOT_SENT)
 NEEDED = {TRADE_ACTION_DEAL: ("symbol", "volume", "type", "price"), TRADE_ACTION_SLTP: ("symbol", "position")}
