@@ -15,7 +15,7 @@ from Backtest.simulated_terminal.functions import Function as _Function
 from Backtest.simulated_terminal.functions import Sell as Sell
 from Backtest.simulated_terminal.functions import _RawOrder as _RawOrder
 from Backtest.simulated_terminal.in_use import use as use
-from Backtest.simulated_terminal.market import ReplayMarket as ReplayMarket
+from Backtest.simulated_terminal.replay import ReplayMarket as ReplayMarket
 from Backtest.simulated_terminal.structs import AccountInfo as AccountInfo
 from Backtest.simulated_terminal.structs import BookInfo as BookInfo
 from Backtest.simulated_terminal.structs import OrderCheckResult as OrderCheckResult

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from Backtest.errors import BadInput
-from Backtest.simulated_terminal.market import Event, ReplayMarket
+from Backtest.simulated_terminal.market import Event
+from Backtest.simulated_terminal.replay import ReplayMarket
 
 
 class MarketEnded(Exception):

@@ -7,7 +7,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.arguments import Refused
 from Backtest.simulated_terminal.book import Book
-from Backtest.simulated_terminal.market import ReplayMarket, Series
+from Backtest.simulated_terminal.market import Charted
+from Backtest.simulated_terminal.replay import ReplayMarket
 from Backtest.simulated_terminal.server import TradeServer
 
 OK = (c.RES_S_OK, "Success")
@@ -44,7 +45,7 @@ class Door:
         if not self._attached:
             raise NOT_CONNECTED
 
-    def _known(self, name: str) -> Series:
+    def _known(self, name: str) -> Charted:
         series = self._market.series.get(name)
         if series is None:
             raise Refused(NOT_FOUND, c.RES_E_NOT_FOUND)

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from Backtest.bars import BUILTIN, builtin_prices
-from Backtest.simulated_terminal.market import ReplayMarket
+from Backtest.simulated_terminal.replay import ReplayMarket
 from Backtest.simulated_terminal.symbols import retail_symbol
 from Backtest.simulated_terminal.terminal import SimulatedTerminal
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal import money
 from Backtest.simulated_terminal.book import Book, Position
-from Backtest.simulated_terminal.market import Quote, ReplayMarket
+from Backtest.simulated_terminal.market import Market, Quote
 from Backtest.simulated_terminal.orders import Order
 from Backtest.simulated_terminal.structs import TradeDeal
 from Backtest.simulated_terminal.symbols import AccountSpec, SymbolSpec
@@ -53,7 +53,7 @@ class Effect:
 class Ledger:
     """One account on one market: what it is worth, and how executions are booked."""
 
-    def __init__(self, market: ReplayMarket, account: AccountSpec, book: Book) -> None:
+    def __init__(self, market: Market, account: AccountSpec, book: Book) -> None:
         self.market, self.account, self.book = market, account, book
         self.now_msc = 0
         self.specs: dict[str, SymbolSpec] = {name: series.spec for name, series in market.series.items()}
@@ -68,14 +68,9 @@ class Ledger:
         return series.quote_at(self.now_msc) if series else None
 
     def quote_for(self, symbol: str, request: int) -> Quote | None:
-        """The quote at which the request with this number is executed: the market may have moved, inside its bar."""
-        quote, points = self.quote(symbol), self.account.dealing.drift(request)
-        if quote is None or not points:
-            return quote
-        series, spec = self.market.series[symbol], self.specs[symbol]
-        bar = series.whole(series.index_at(self.now_msc))
-        bid = min(max(round(quote.bid + points * spec.point, spec.digits), bar.low), bar.high)
-        return Quote(bid, series.ask(bid, bar.spread), quote.time_msc)
+        """The quote at which the request with this number is executed: the market may have moved."""
+        points, series = self.account.dealing.drift(request), self.market.series.get(symbol)
+        return series.moved(self.now_msc, points) if series and points else self.quote(symbol)
 
     def price_for(self, symbol: str, side: int) -> float:
         """What a buyer pays or a seller gets now; 0.0 before the first quote."""

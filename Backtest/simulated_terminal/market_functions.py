@@ -8,8 +8,7 @@ from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.arguments import Refused
 from Backtest.simulated_terminal.door import FAILED, Door, call
 from Backtest.simulated_terminal.groups import mask
-from Backtest.simulated_terminal.market import Array, Series
-from Backtest.simulated_terminal.rates import Rates, ticks_of
+from Backtest.simulated_terminal.rates import Array, Rates
 from Backtest.simulated_terminal.structs import BookInfo, SymbolInfo, Tick
 from Backtest.simulated_terminal.symbol_fields import describe
 
@@ -26,8 +25,6 @@ class MarketFunctions(Door):
         super().__init__()
         self._hidden: set[str] = set()
         self._books: set[str] = set()
-        self._rates: dict[tuple[str, int], Rates] = {}
-        self._ticks: dict[str, Array] = {}
 
     # -- symbols
 
@@ -235,24 +232,7 @@ class MarketFunctions(Door):
         series = self._market.series.get(name)
         if series is None or known.seconds < series.timeframe.seconds:
             raise Refused(FAILED, c.RES_E_FAIL)
-        key = (name, timeframe)
-        if key not in self._rates:
-            self._rates[key] = Rates(series, known)
-        return self._rates[key]
+        return series.rates(known)
 
     def _some_ticks(self, name: str, flags: int, between_msc: tuple[int, int], most: int) -> Array:
-        ticks = self._ticks_of(self._known(name))
-        if flags == c.COPY_TICKS_TRADE:  # bars know bids and asks, no trades
-            most = 0
-        times = ticks["time_msc"]
-        begin = int(times.searchsorted(between_msc[0]))
-        end = int(times.searchsorted(min(between_msc[1], self._server.now_msc), side="right"))
-        chosen = ticks[begin : min(end, begin + max(0, most))].copy()
-        chosen.flags.writeable = False
-        return chosen
-
-    def _ticks_of(self, series: Series) -> Array:
-        name = series.spec.name
-        if name not in self._ticks:
-            self._ticks[name] = ticks_of(series)
-        return self._ticks[name]
+        return self._known(name).ticks(self._server.now_msc, between_msc, most=most, flags=flags)

@@ -1,28 +1,12 @@
 """What the moving market does to an account: levels and pending orders fill, orders expire, positions without margin close."""
 
-from typing import NamedTuple
-
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.book import Kind, Position, Trigger
 from Backtest.simulated_terminal.ledger import Figures, Ledger
-from Backtest.simulated_terminal.market import Event
-from Backtest.simulated_terminal.money import BUY
+from Backtest.simulated_terminal.market import Event, Phase, Playing
 from Backtest.simulated_terminal.orders import Order
 from Backtest.simulated_terminal.rollover import day_of, nights, swap
 from Backtest.simulated_terminal.triggers import fill_price, gap_price, gap_touch, takes_profit_at_once, touch
-from Backtest.simulated_terminal.unfolding import Bar
-
-
-class Playing(NamedTuple):
-    """A bar that plays, seen from both sides; `opening`: only its open is known to the account yet."""
-
-    bid: Bar
-    ask: Bar
-    opening: bool
-
-    def side(self, side: int) -> Bar:
-        """The prices at which this side trades."""
-        return self.ask if side == BUY else self.bid
 
 
 class Matching(Ledger):
@@ -38,15 +22,11 @@ class Matching(Ledger):
         """Let an event of the market do to the account what it does."""
         self.arrive(event.time_msc)
         for symbol in event.symbols:
-            if self.book.triggers.get(symbol) and self._trades(symbol, event):
-                self._play_bar(symbol, opening=event.opening)
+            if self.book.triggers.get(symbol) and (playing := self.market.series[symbol].playing(event)):
+                self._play_prices(symbol, playing)
         # backtesting.py looks at the equity at the close only; an account with a stop-out level at every quote
-        if self.book.positions and (self.account.stop_out or not event.opening):
+        if self.book.positions and (self.account.stop_out or event.phase is not Phase.OPEN):
             self._stop_out()
-
-    def _trades(self, symbol: str, event: Event) -> bool:
-        in_its_time = self.specs[symbol].gaps_fill_at_open or not event.opening
-        return in_its_time and self.market.series[symbol].trades_in_bar(event.time_msc // 1000)
 
     def _expire(self) -> None:
         due = [(order.ends, order) for order in self.book.active.values() if order.ends is not None and order.ends * 1000 <= self.now_msc]
@@ -66,21 +46,18 @@ class Matching(Ledger):
                 charged = one * nights(last, today, spec.swap_rollover3days)
                 self.book.charge(position.ticket, self.account.rounded(position.swap + charged))
 
-    def _play_bar(self, symbol: str, *, opening: bool) -> None:
+    def _play_prices(self, symbol: str, playing: Playing) -> None:
         """Look once at all that waits, in its order; then, as backtesting.py does, once more when a position that the bar
-        opened at market has brought levels: they are what the first look leaves out."""
-        playing = self._playing(symbol, opening=opening)
-        waiting, positions = self.book.triggers[symbol], self.book.positions
+        opened at market has brought levels: they are what the first look leaves out. A tick is looked at once."""
+        waiting = self.book.triggers[symbol]
+        if playing.phase is Phase.TICK:
+            self._look_at(list(waiting), playing)
+            return
+        positions = self.book.positions
         fresh = {each for each in waiting if each.kind is not Kind.ORDER and positions[each.ticket].time_msc // 1000 == playing.bid.time}
         again = self._look_at([each for each in waiting if each not in fresh], playing) or bool(fresh)
-        if again and not opening:
+        if again and not playing.opening:
             self._look_at(list(waiting), playing)
-
-    def _playing(self, symbol: str, *, opening: bool) -> Playing:
-        series = self.market.series[symbol]
-        bid = series.whole(series.index_at(self.now_msc))
-        opened, high, low, close = (series.ask(price, bid.spread) for price in (bid.open, bid.high, bid.low, bid.close))
-        return Playing(bid, bid._replace(open=opened, high=high, low=low, close=close), opening)
 
     def _look_at(self, waiting: list[Trigger], playing: Playing) -> bool:
         """Fill what the bar reaches; whether a fill asks for one more look at everything."""

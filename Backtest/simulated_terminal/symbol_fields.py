@@ -3,18 +3,15 @@
 from functools import lru_cache
 from typing import Any
 
-from Backtest.bars import TIMEFRAMES
-from Backtest.simulated_terminal.market import Quote, Series
+from Backtest.simulated_terminal.market import Charted, Quote
 from Backtest.simulated_terminal.money import Exchange
-from Backtest.simulated_terminal.rates import Rates
 from Backtest.simulated_terminal.structs import SymbolInfo
 from Backtest.simulated_terminal.symbols import SymbolSpec
 
-_DAY = TIMEFRAMES["D1"]
 _PLACE = {name: place for place, name in enumerate(SymbolInfo.__match_args__)}
 
 
-def describe(series: Series, now_msc: int, exchange: Exchange, *, selected: bool) -> SymbolInfo:
+def describe(series: Charted, now_msc: int, exchange: Exchange, *, selected: bool) -> SymbolInfo:
     """All 96 fields at one moment; prices are 0.0 before the first quote."""
     row = list(_constant(series.spec))
     moving = _moving(series, now_msc) | _tick_values(series.spec, series.quote_at(now_msc), exchange)
@@ -64,38 +61,21 @@ def _constant(spec: SymbolSpec) -> tuple[Any, ...]:
     return tuple(fields.values())
 
 
-def _moving(series: Series, now_msc: int) -> dict[str, Any]:
-    quote, bar = series.quote_at(now_msc), series.bar_at(now_msc)
-    if quote is None or bar is None:
+def _moving(series: Charted, now_msc: int) -> dict[str, Any]:
+    quote, today = series.quote_at(now_msc), series.today_at(now_msc)
+    if quote is None or today is None:
         return {}
-    high, low, opened = _today(series, now_msc)
     return {
         "time": quote.time_msc // 1000,
-        "spread": bar.spread,
+        "spread": series.spec.points(quote.ask - quote.bid),
         "bid": quote.bid,
-        "bidhigh": high,
-        "bidlow": low,
+        "bidhigh": today.high,
+        "bidlow": today.low,
         "ask": quote.ask,
-        "askhigh": series.ask(high, bar.spread),
-        "asklow": series.ask(low, bar.spread),
-        "session_open": opened,
+        "askhigh": today.ask_high,
+        "asklow": today.ask_low,
+        "session_open": today.open,
     }
-
-
-def _today(series: Series, now_msc: int) -> tuple[float, float, float]:
-    """The day's high, low and open; of the bar, where a bar is a day or more."""
-    bar = series.bar_at(now_msc)
-    assert bar is not None
-    if series.timeframe.seconds >= _DAY.seconds:
-        return bar.high, bar.low, bar.open
-    days = _days(series)
-    day = days.row(days.count_at(now_msc) - 1, now_msc)
-    return float(day["high"]), float(day["low"]), float(day["open"])
-
-
-@lru_cache(maxsize=1024)
-def _days(series: Series) -> Rates:
-    return Rates(series, _DAY)
 
 
 def _tick_values(spec: SymbolSpec, quote: Quote | None, exchange: Exchange) -> dict[str, float]:

@@ -14,9 +14,10 @@ from Backtest.simulated_terminal.book import Book
 from Backtest.simulated_terminal.clock import ReplayClock
 from Backtest.simulated_terminal.door import call
 from Backtest.simulated_terminal.journal import Journal
-from Backtest.simulated_terminal.market import Event, ReplayMarket
+from Backtest.simulated_terminal.market import Event
 from Backtest.simulated_terminal.market_functions import MAX_BARS, MarketFunctions
 from Backtest.simulated_terminal.orders import Order
+from Backtest.simulated_terminal.replay import ReplayMarket
 from Backtest.simulated_terminal.server import TradeServer
 from Backtest.simulated_terminal.structs import AccountInfo, TerminalInfo
 from Backtest.simulated_terminal.surface import NAMES
