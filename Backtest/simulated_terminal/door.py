@@ -7,8 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.arguments import Refused
 from Backtest.simulated_terminal.book import Book
-from Backtest.simulated_terminal.market import Charted
-from Backtest.simulated_terminal.replay import ReplayMarket
+from Backtest.simulated_terminal.market import Market, Quoted
 from Backtest.simulated_terminal.server import TradeServer
 
 OK = (c.RES_S_OK, "Success")
@@ -20,7 +19,7 @@ FAILED = "Terminal: Call failed"
 class Door:
     """The terminal as its functions see it; they are in the subclasses."""
 
-    _market: ReplayMarket
+    _market: Market
     _server: TradeServer
     _book: Book
 
@@ -45,7 +44,7 @@ class Door:
         if not self._attached:
             raise NOT_CONNECTED
 
-    def _known(self, name: str) -> Charted:
+    def _known(self, name: str) -> Quoted:
         series = self._market.series.get(name)
         if series is None:
             raise Refused(NOT_FOUND, c.RES_E_NOT_FOUND)

@@ -21,7 +21,10 @@ FORMAT = 2
 
 
 class Journal:
-    """The file of one account. `belongs_to` names the prices and the account; raises BadInput when the file is another's."""
+    """The file of one account. `belongs_to` names the prices and the account; raises BadInput when the file is another's.
+
+    `played` says how far its market is: anything that JSON can hold and that the market understands.
+    """
 
     def __init__(self, path: Path, belongs_to: str) -> None:
         self._path = path
@@ -35,8 +38,8 @@ class Journal:
         if self._steps is None:
             self._append({"format": FORMAT, "belongs_to": belongs_to})
 
-    def restore(self, book: Book) -> tuple[int, int] | None:
-        """Fill the empty book with what is on file; the time (ms) and the number of played events, None when nothing is."""
+    def restore(self, book: Book) -> tuple[int, Any] | None:
+        """Fill the empty book with what is on file; the time (ms) and what was played, None when nothing is."""
         if not self._steps:
             return None
         for step in self._steps:
@@ -49,7 +52,7 @@ class Journal:
         _apply(book, last)
         return last["now_msc"], last["played"]
 
-    def commit(self, book: Book, now_msc: int, played: int) -> None:
+    def commit(self, book: Book, now_msc: int, played: Any) -> None:
         """Put a step on file. Raises OSError when there is no room; the file then ends with the step before."""
         when = {"now_msc": now_msc, "played": played}
         self._append(when | _state(book) | {"orders": book.orders.fresh(), "deals": book.deals.fresh()})

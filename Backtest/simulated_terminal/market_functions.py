@@ -9,6 +9,7 @@ from Backtest.simulated_terminal.arguments import Refused
 from Backtest.simulated_terminal.door import FAILED, Door, call
 from Backtest.simulated_terminal.groups import mask
 from Backtest.simulated_terminal.rates import Array, Rates
+from Backtest.simulated_terminal.replay import ReplayMarket
 from Backtest.simulated_terminal.structs import BookInfo, SymbolInfo, Tick
 from Backtest.simulated_terminal.symbol_fields import describe
 
@@ -20,6 +21,8 @@ _DEPTH_LOTS = 100.0  # shown on each side of the market depth
 
 class MarketFunctions(Door):
     """symbols_*, symbol_*, copy_*, market_book_*: shapes and errors of the package's functions of these names."""
+
+    _market: ReplayMarket
 
     def __init__(self) -> None:
         super().__init__()
@@ -235,4 +238,5 @@ class MarketFunctions(Door):
         return series.rates(known)
 
     def _some_ticks(self, name: str, flags: int, between_msc: tuple[int, int], most: int) -> Array:
-        return self._known(name).ticks(self._server.now_msc, between_msc, most=most, flags=flags)
+        self._known(name)
+        return self._market.series[name].ticks(self._server.now_msc, between_msc, most=most, flags=flags)

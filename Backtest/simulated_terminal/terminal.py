@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from Backtest.simulated_terminal import arguments as a
-from Backtest.simulated_terminal import constants
+from Backtest.simulated_terminal.account_functions import AccountFunctions, checked
 from Backtest.simulated_terminal.arguments import Refused
 from Backtest.simulated_terminal.book import Book
 from Backtest.simulated_terminal.clock import ReplayClock
@@ -19,7 +19,7 @@ from Backtest.simulated_terminal.market_functions import MAX_BARS, MarketFunctio
 from Backtest.simulated_terminal.orders import Order
 from Backtest.simulated_terminal.replay import ReplayMarket
 from Backtest.simulated_terminal.server import TradeServer
-from Backtest.simulated_terminal.structs import AccountInfo, TerminalInfo
+from Backtest.simulated_terminal.structs import TerminalInfo
 from Backtest.simulated_terminal.surface import NAMES
 from Backtest.simulated_terminal.symbols import AccountSpec
 from Backtest.simulated_terminal.trade_functions import TradeFunctions
@@ -29,7 +29,7 @@ ANY_LOGIN = 5_000_001  # shown until someone logs in with another
 _PING_MICROSECONDS = 50_000
 
 
-class SimulatedTerminal(MarketFunctions, TradeFunctions):
+class SimulatedTerminal(MarketFunctions, TradeFunctions, AccountFunctions):
     """A terminal with one account. Its methods are the functions of the `MetaTrader5` package, its attributes
     the package's constants.
 
@@ -85,29 +85,11 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions):
             raise Refused(a.COUNT)
         for path in args:
             a.text(path, a.MOST_PATH, "Invalid 1st unnamed argument")
-        options = _checked("initialize", options)
+        options = checked("initialize", options)
         self._attached = False
         if {"login", "password", "server"} & options.keys():
             self._log_in(options.get("login", 0), options.get("password", ""), options.get("server", ""))
         self._attached = True
-        return True
-
-    @call(failure=False)
-    def login(self, *args: Any, **options: Any) -> bool:
-        """login(login,[server="SERVER"],[password="PASSWORD"])
-
-        Log in to an account; True when done. Unnamed arguments are login, password, server, in this order.
-        """
-        if len(args) > 3:
-            raise Refused(a.COUNT)
-        unnamed = dict(zip(("login", "password", "server"), args, strict=False))
-        for (name, value), place in zip(unnamed.items(), ("1st", "2nd", "3rd"), strict=False):
-            _of_type(name, value, f"Invalid {place} unnamed argument")
-        options = _checked("login", options | unnamed)
-        if not options.get("login"):
-            raise Refused('Invalid "login" argument')
-        self._connected()
-        self._log_in(options["login"], options.get("password", ""), options.get("server", ""))
         return True
 
     @call()
@@ -130,7 +112,7 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions):
             return (0, 0, "")
         return (500, BUILD, BUILT)
 
-    # -- terminal and account
+    # -- the terminal
 
     @call()
     def terminal_info(self) -> TerminalInfo:
@@ -143,29 +125,7 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions):
         figures = (BUILD, MAX_BARS, 0, _PING_MICROSECONDS, 0.0, 0.0)
         return TerminalInfo((*flags, *figures, self._account.company, "Simulated Terminal", "English", "", "", ""))
 
-    @call()
-    def account_info(self) -> AccountInfo:
-        """account_info()
-
-        The account and its money now.
-        """
-        self._connected()
-        spec, now = self._account, self._server.figures()
-        mode = (self._login, constants.ACCOUNT_TRADE_MODE_DEMO, spec.leverage, spec.limit_orders, spec.stop_out_mode)
-        may = (spec.trade_allowed, spec.trade_expert, spec.margin_mode)
-        digits = 2 if spec.money_digits is None else spec.money_digits
-        money = (now.balance, 0.0, now.profit, now.equity, now.margin, now.margin_free, now.margin_level)
-        limits = (spec.margin_call, spec.stop_out, 0.0, 0.0, now.assets, 0.0, 0.0)
-        return AccountInfo((*mode, *may, digits, spec.fifo_close, *money, *limits, spec.name, spec.server, spec.currency, spec.company))
-
     # -- shared
-
-    def _log_in(self, login: int, password: str, server: str) -> None:
-        spec = self._account
-        wrong = (spec.login and login and login != spec.login) or (spec.password and password and password != spec.password)
-        if wrong or (server and server != spec.server and spec.login):
-            raise Refused("Terminal: Authorization failed", constants.RES_E_AUTH_FAILED)
-        self._login = login or self._login
 
     def _arrive(self) -> None:
         self._server.arrive(self.clock.now_msc)
@@ -183,24 +143,6 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions):
     def _commit(self) -> None:
         if self._journal:
             self._journal.commit(self._book, self._server.now_msc, self.clock.played)
-
-
-def _checked(function: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The known options, each of its type; unknown ones are ignored."""
-    known: dict[str, Any] = {name: options[name] for name in ("login", "server", "password", "timeout", "path") if name in options}
-    for name, value in known.items():
-        _of_type(name, value, f'Invalid "{name}" argument')
-        if isinstance(value, int) and value < 0:
-            raise a.pending(function, OverflowError("can't convert negative int to unsigned"))
-    return known
-
-
-def _of_type(name: str, value: Any, otherwise: str) -> None:
-    if name in ("login", "timeout"):
-        if not isinstance(value, int):
-            raise Refused(otherwise)
-    else:
-        a.text(value, a.MOST_PATH if name == "path" else a.MOST_SECRET, otherwise)
 
 
 def _fingerprint(market: ReplayMarket, account: AccountSpec) -> str:

@@ -141,9 +141,7 @@ class TradeFunctions(Door):
         Whether a request could be carried out (retcode 0), and the account as it would be.
         """
         request = a.request("order_check", args, fields)
-        self._connected()
-        if not self.autotrading:
-            code = c.TRADE_RETCODE_CLIENT_DISABLES_AT
+        if code := self._barred(request):
             return OrderCheckResult((code, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, TEXTS[code], request))
         code, then = self._server.check(request)
         figures = (then.balance, then.equity, then.profit, then.margin, then.margin_free, then.margin_level)
@@ -156,11 +154,10 @@ class TradeFunctions(Door):
         Carry out a trade request; retcode 10009 when it was. The account's file has it before the answer is here.
         """
         request = a.request("order_send", args, fields)
-        self._connected()
-        if self.api_disabled:
+        if self._attached and self.api_disabled:
             raise Refused(_API_DISABLED, c.RES_E_AUTO_TRADING_DISABLED)
-        if not self.autotrading:
-            return _result(Answer(c.TRADE_RETCODE_CLIENT_DISABLES_AT), 0, request)
+        if code := self._barred(request):
+            return _result(Answer(code), 0, request)
         number = self._book.new_request()
         answer = self._server.send(request)
         if answer.retcode in _CHANGES_THE_ACCOUNT:
@@ -168,6 +165,11 @@ class TradeFunctions(Door):
         return _result(answer, number, request)
 
     # -- shared
+
+    def _barred(self, request: TradeRequest) -> int:  # noqa: ARG002 - another kind of terminal asks what it is about
+        """Why the terminal itself sends no request to its server; 0 when it does."""
+        self._connected()
+        return 0 if self.autotrading else c.TRADE_RETCODE_CLIENT_DISABLES_AT
 
     def _commit(self) -> None:
         """Put the account on file."""
