@@ -26,6 +26,7 @@ class ShownOrder:
     position_id: int
     magic: Magic
     comment: str
+    kind: int = 0  # ORDER_TYPE_*
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ def order_of(row: Any, *, active: bool) -> ShownOrder:
         position_id=int(row.position_id),
         magic=Magic(int(row.magic)),
         comment=row.comment,
+        kind=int(row.type),
     )
 
 
