@@ -26,4 +26,6 @@ def mask(group: str) -> Callable[[str], bool]:
 
 
 def _patterns(items: list[str]) -> list[re.Pattern[str]]:
-    return [re.compile(".*".join(map(re.escape, item.split("*"))), re.DOTALL) for item in items]
+    # a run of stars is one star: else a mask of hundreds of them would keep the matcher busy for years
+    parts = (re.split(r"\*+", item) for item in items)
+    return [re.compile(".*".join(map(re.escape, each)), re.DOTALL) for each in parts]

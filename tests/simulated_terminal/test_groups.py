@@ -8,20 +8,13 @@ NAMES = ["EURUSD", "GBPUSD", "USDJPY", "EURUSD.m", "AUDCAD"]
 @pytest.mark.parametrize(
     ("group", "kept"),
     [
-        ("*USD*", ["EURUSD", "GBPUSD", "USDJPY", "EURUSD.m"]),
-        ("EURUSD", ["EURUSD"]),
-        ("EUR", []),
-        ("EUR*", ["EURUSD", "EURUSD.m"]),
-        ("*,!*EUR*", ["GBPUSD", "USDJPY", "AUDCAD"]),
-        ("!*EUR*,*", ["GBPUSD", "USDJPY", "AUDCAD"]),
-        ("!*EUR*", []),
-        ("*, !EURUSD", ["GBPUSD", "USDJPY", "EURUSD.m", "AUDCAD"]),
-        ("*usd*", []),
-        ("EUR*,GBP*", ["EURUSD", "EURUSD.m", "GBPUSD"]),
-        ("", []),
         (" , ,*CAD ", ["AUDCAD"]),
         ("EURUSD?m", []),
+        ("E*R*D*m", ["EURUSD.m"]),
+        ("!*JPY,EUR*,!*.m,USD*", ["EURUSD"]),
+        (f"{'*' * 60}X,GBPUSD", ["GBPUSD"]),
+        ("***USD***", ["EURUSD", "GBPUSD", "USDJPY", "EURUSD.m"]),
     ],
 )
-def test_a_group_keeps_the_names_that_the_core_keeps(group: str, kept: list[str]) -> None:
+def test_items_are_trimmed_stand_for_whole_names_and_a_refusal_counts_wherever_it_stands(group: str, kept: list[str]) -> None:
     assert sorted(filter(mask(group), NAMES)) == sorted(kept)
