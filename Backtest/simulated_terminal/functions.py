@@ -1,6 +1,7 @@
 """The functions of the `MetaTrader5` module: 32 of the compiled core, and the helpers that are written in Python."""
 
 import inspect
+from types import BuiltinFunctionType
 from typing import Any
 
 from Backtest.simulated_terminal import constants as c
@@ -20,6 +21,10 @@ class Function:
         # bridges read the parameters' names from the first line
         self.__doc__ = inspect.getdoc(getattr(SimulatedTerminal, name))
 
+    @property  # type: ignore[misc]  # what `isinstance` looks at: programs look for the package's built-in functions
+    def __class__(self) -> type:
+        return BuiltinFunctionType
+
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return getattr(current(), self.__name__)(*args, **kwargs)
 
@@ -29,12 +34,12 @@ class Function:
 
 def Buy(symbol: str, volume: float, price: float | None = None, *, comment: str | None = None, ticket: int | None = None) -> Any:
     """Buy at market, or close the short position `ticket`; the answer of order_send."""
-    return _RawOrder(c.ORDER_TYPE_BUY, symbol, volume, price, comment=comment, ticket=ticket)
+    return _at_market(c.ORDER_TYPE_BUY, symbol, volume, price, (comment, ticket))
 
 
 def Sell(symbol: str, volume: float, price: float | None = None, *, comment: str | None = None, ticket: int | None = None) -> Any:
     """Sell at market, or close the long position `ticket`; the answer of order_send."""
-    return _RawOrder(c.ORDER_TYPE_SELL, symbol, volume, price, comment=comment, ticket=ticket)
+    return _at_market(c.ORDER_TYPE_SELL, symbol, volume, price, (comment, ticket))
 
 
 def Close(symbol: str, *, comment: str | None = None, ticket: int | None = None) -> bool | str | None:
@@ -49,7 +54,7 @@ def Close(symbol: str, *, comment: str | None = None, ticket: int | None = None)
         side = c.ORDER_TYPE_SELL if position.type == c.POSITION_TYPE_BUY else c.ORDER_TYPE_BUY
         if terminal.symbol_info_tick(symbol) is None:
             return None
-        answer = _RawOrder(side, symbol, position.volume, comment=comment, ticket=position.ticket)
+        answer = _at_market(side, symbol, position.volume, None, (comment, position.ticket))
         if answer is None:
             return None
         closed += answer.retcode == c.TRADE_RETCODE_DONE
@@ -58,25 +63,28 @@ def Close(symbol: str, *, comment: str | None = None, ticket: int | None = None)
     return closed > 0
 
 
-def _RawOrder(
-    order_type: int, symbol: str, volume: float, price: float | None = None, *, comment: str | None = None, ticket: int | None = None
-) -> Any:
+def _at_market(order_type: int, symbol: str, volume: float, price: float | None, terms: tuple[str | None, int | None]) -> Any:
+    """At the price that is given, or at the market's, which is asked for again when it has moved."""
+    if price is not None:
+        return _RawOrder(order_type, symbol, volume, price, *terms)
+    answer = None
+    for _ in range(_PRICE_TRIES):
+        tick = current().symbol_info_tick(symbol)
+        answer = _RawOrder(order_type, symbol, volume, tick.ask if order_type == c.ORDER_TYPE_BUY else tick.bid, *terms)
+        if answer is None or answer.retcode not in _TRY_AGAIN:
+            break
+    return answer
+
+
+def _RawOrder(order_type: int, symbol: str, volume: float, price: float, comment: str | None = None, ticket: int | None = None) -> Any:
     request: dict[str, Any] = {
         "action": c.TRADE_ACTION_DEAL,
         "symbol": symbol,
         "volume": volume,
         "type": order_type,
+        "price": price,
         "deviation": _DEVIATION,
     }
     request |= {} if comment is None else {"comment": comment}
     request |= {} if ticket is None else {"position": ticket}
-    terminal = current()
-    if price is not None:
-        return terminal.order_send(request | {"price": price})
-    answer = None
-    for _ in range(_PRICE_TRIES):
-        tick = terminal.symbol_info_tick(symbol)
-        answer = terminal.order_send(request | {"price": tick.ask if order_type == c.ORDER_TYPE_BUY else tick.bid})
-        if answer is None or answer.retcode not in _TRY_AGAIN:
-            break
-    return answer
+    return current().order_send(request)

@@ -1,4 +1,5 @@
 import copy
+import inspect
 import pickle
 import types
 from collections.abc import Iterator
@@ -153,6 +154,10 @@ def test_an_attribute_that_the_module_does_not_have_is_an_attribute_error() -> N
 def test_functions_print_as_built_in_ones() -> None:
     assert repr(mt5.order_send) == "<built-in function order_send>"
     assert mt5.order_send.__name__ == "order_send"
+    assert len(inspect.getmembers(mt5, inspect.isbuiltin)) == 32
+    assert {name for name, _ in inspect.getmembers(mt5, inspect.isfunction)} >= {"Buy", "Sell", "Close"}
+    with pytest.raises(ValueError, match="signature"):
+        inspect.signature(mt5.order_send)
     assert mt5.orders_total() == 0
 
 
