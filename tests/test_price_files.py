@@ -219,7 +219,7 @@ def test_real_prices_pass_the_checks(name: str, bars: int, timeframe: str, sprea
 def test_a_file_of_ticks_is_no_file_of_bars() -> None:
     pytest.importorskip("pyarrow")
     assert mistakes_of(REAL_PRICES / "USDJPY_ticks_20130101_truefx.parquet") == [
-        "no column Open, High, Low, Close; it has time_msc, bid, ask"
+        "it holds ticks (bid and ask), bars are wanted here; name a file with open, high, low and close"
     ]
 
 

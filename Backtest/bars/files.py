@@ -1,33 +1,17 @@
 """Price files: what people have (MetaTrader's exports, CSV of any kind, Parquet), as the one frame that we use."""
 
-import bz2
-import gzip
-import io
-import lzma
-import re
-import shlex
-import subprocess
-import sys
-import warnings
-import zipfile
-import zlib
 from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from Backtest.bars.checks import PRICES, SHOWN, check_prices
-from Backtest.bars.times import parse_times
+from Backtest.bars.checks import PRICES, check_prices
+from Backtest.bars.tables import naming, numbers_in, plain, read_table, times_in
 from Backtest.errors import BadInput
-
-_ROOT = Path(__file__).resolve().parents[2]
-_ZSTD_MAGIC, _PARQUET_MAGIC = b"\x28\xb5\x2f\xfd", b"PAR1"
 
 # Spellings of a heading, lower case and without signs. A file with both kinds of volume has the number of ticks as its
 # Volume, as MetaTrader's own charts and `copy_rates` do; the traded volume stays beside it.
-_TIMES = ("time", "datetime", "timestamp", "date", "gmttime", "localtime", "timeutc", "dateutc", "opentime", "index", "", "unnamed0")
 _NAMES = {
     "Open": ("open", "o", "openprice", "bidopen"),
     "High": ("high", "h", "highprice", "bidhigh"),
@@ -46,122 +30,14 @@ def read_prices(path: Path) -> pd.DataFrame:
     CSV plain or compressed (gzip, bzip2, xz, zip, zstd), MetaTrader's exports, Parquet. A file without volumes has
     Volume 0. Raises BadInput with every fault and its row.
     """
-    content = _content(path)
-    try:
-        frame = _prices(_parquet(content) if content.startswith(_PARQUET_MAGIC) else _csv(_text(content)))
-    except BadInput as fault:
-        raise BadInput(*(f"{path}: {mistake}" for mistake in fault.mistakes)) from fault
+    with naming(path):
+        frame = bars_of(read_table(path, unheaded))
     check_prices(frame, str(path))
     return frame
 
 
-def _content(path: Path) -> bytes:
-    try:
-        return _unpacked(path.read_bytes())
-    except FileNotFoundError:
-        raise BadInput(f"{path}: there is no such price file") from None
-    except IsADirectoryError:
-        raise BadInput(f"{path}: this is a folder, not a price file") from None
-    except BadInput as fault:
-        raise BadInput(*(f"{path}: {mistake}" for mistake in fault.mistakes)) from fault
-    except (EOFError, ValueError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, zlib.error) as error:
-        raise BadInput(f"{path}: the compressed file is damaged or locked ({error})") from error
-    except OSError as error:
-        raise BadInput(f"{path}: the price file cannot be read ({error.strerror or error})") from error
-
-
-def _unpacked(raw: bytes) -> bytes:
-    # by the first bytes, not by the name: a renamed file reads as well
-    if raw.startswith(b"\x1f\x8b"):
-        return gzip.decompress(raw)
-    if raw.startswith(b"BZh"):
-        return bz2.decompress(raw)
-    if raw.startswith(b"\xfd7zXZ\x00"):
-        return lzma.decompress(raw)
-    if raw.startswith(_ZSTD_MAGIC):
-        return _unpacked_zstd(raw)
-    if raw.startswith(b"PK\x03\x04"):
-        return _unzipped(raw)
-    return raw
-
-
-def _unpacked_zstd(raw: bytes) -> bytes:
-    try:
-        import pyarrow as pa  # optional; Python itself reads zstd from 3.14 on only
-    except ImportError:
-        raise BadInput(_needs_pyarrow("zstd-compressed files")) from None
-    with pa.input_stream(io.BytesIO(raw), compression="zstd") as stream:
-        return bytes(stream.read())
-
-
-def _needs_pyarrow(what: str) -> str:
-    words = [sys.executable, "-m", "pip", "install", "-r", str(_ROOT / "requirements-parquet.txt")]
-    command = subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
-    return f"{what} need pyarrow; save the prices as CSV, or install it: {command}"
-
-
-def _unzipped(raw: bytes) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
-        if len(names) != 1:
-            raise BadInput(f"the archive holds {len(names)} files; one price file is wanted")
-        return archive.read(names[0])
-
-
-def _text(content: bytes) -> str:
-    # MetaTrader writes UTF-16 with a byte order mark from some of its windows
-    encoding = "utf-16" if content[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError:
-        raise BadInput("this is neither text nor Parquet; want CSV (plain, .gz, .bz2, .xz, .zip, .zst) or Parquet") from None
-    if not text.strip():
-        raise BadInput("the file is empty")
-    return text
-
-
-def _parquet(content: bytes) -> pd.DataFrame:
-    try:
-        frame = pd.read_parquet(io.BytesIO(content), engine="pyarrow")
-    except ImportError:
-        raise BadInput(_needs_pyarrow("Parquet files")) from None
-    except (OSError, ValueError) as error:
-        raise BadInput(f"the Parquet file cannot be read ({error})") from error
-    return frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
-
-
-def _csv(text: str) -> pd.DataFrame:
-    lines = text.lstrip("\r\n").split("\n", 2)
-    separator = max("\t;,", key=lines[0].count)
-    headed = not re.match(r"\s*\"?[\d.+-]+", lines[0])
-    decimal_comma = separator == ";" and "," in (lines[1] if len(lines) > 1 else "")
-    names = None if headed else _unheaded(lines[0].split(separator))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # lines that end in a separator
-            return pd.read_csv(
-                io.StringIO(text),
-                sep=separator,
-                names=names,
-                decimal="," if decimal_comma else ".",
-                index_col=False,
-                skipinitialspace=True,
-                dtype={0: "str", 1: "str"} if names and names[1] == "clock" else {0: "str"},
-            )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise BadInput(_ragged(str(error).strip(), headings=int(headed))) from error
-
-
-def _ragged(told: str, *, headings: int) -> str:
-    """What pandas says of a line with too many fields, with the row by which other faults call it."""
-    found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", told)
-    if found is None:
-        return f"the file is no table of prices ({told})"
-    wanted, line, fields = map(int, found.groups())
-    return f"row {line - headings} (line {line}): it has {fields} fields; want {wanted}"
-
-
-def _unheaded(fields: list[str]) -> list[str]:
+def unheaded(fields: list[str]) -> list[str]:
+    """The columns of a file of bars without headings, by how many there are. Raises BadInput for another number."""
     # MetaTrader 4's and HistData's files have no headings: time or date and time, four prices, volume
     times = ["date", "clock"] if len(fields) > 5 and ":" in fields[1] else ["time"]
     names = [*times, "open", "high", "low", "close", "volume"]
@@ -170,55 +46,27 @@ def _unheaded(fields: list[str]) -> list[str]:
     return names[: len(fields)]
 
 
-def _plain(heading: Hashable) -> str:
-    return re.sub(r"[^a-z0-9]", "", str(heading).lower())
-
-
-def _prices(table: pd.DataFrame) -> pd.DataFrame:
-    """The one frame that we use, of a table as it was read: columns by their names, times as index."""
+def bars_of(table: pd.DataFrame) -> pd.DataFrame:
+    """The one frame that we use, of a table as it was read: columns by their names, times as index. Not checked yet."""
     table = table.dropna(how="all")
-    found: dict[str, Hashable] = {_plain(heading): heading for heading in reversed(table.columns)}
+    found: dict[str, Hashable] = {plain(heading): heading for heading in reversed(table.columns)}
     chosen: dict[str, Hashable] = {}
     for name, spellings in _NAMES.items():
         free = [found[spelling] for spelling in spellings if spelling in found and found[spelling] not in chosen.values()]
         if free:
             chosen[name] = free[0]
     missing = [name for name in PRICES if name not in chosen]
+    if missing and {"bid", "ask"} <= found.keys():
+        raise BadInput("it holds ticks (bid and ask), bars are wanted here; name a file with open, high, low and close")
     if missing:
         raise BadInput(f"no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
-    index, used = _times(table, found)
-    columns = {name: _numbers(name, table[heading]) for name, heading in chosen.items()}
+    index, used = times_in(table, found)
+    columns = {name: numbers_in(name, table[heading]) for name, heading in chosen.items()}
     columns.setdefault("Volume", np.zeros(len(table)))
     for heading in table.columns:
         if heading not in used and heading not in chosen.values() and pd.api.types.is_numeric_dtype(table[heading]):
             columns[str(heading)] = table[heading].to_numpy(dtype="float64")
     return _known_spread(pd.DataFrame(columns, index=index.rename(None)))
-
-
-def _times(table: pd.DataFrame, found: dict[str, Hashable]) -> tuple[pd.DatetimeIndex, list[Hashable]]:
-    heading = next((found[name] for name in _TIMES if name in found), None)
-    if heading is None:
-        raise BadInput(f"no column with the time (time, date, datetime or timestamp); it has {', '.join(map(str, table.columns))}")
-    used: list[Hashable] = [heading]
-    values = table[heading]
-    clock = found.get("clock", found.get("time") if "date" in found else None)
-    if clock is not None:  # MetaTrader: the day in one column, the time of day in another
-        used = [found["date"], clock]
-        values = table[found["date"]].astype("str") + " " + table[clock].astype("str")
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        values = values.dt.tz_localize(None)
-    if values.dtype.kind == "M":
-        return pd.DatetimeIndex(values).as_unit("us"), used
-    return parse_times(values), used
-
-
-def _numbers(name: str, column: "pd.Series[float]") -> npt.NDArray[np.float64]:
-    numbers = pd.to_numeric(column, errors="coerce")
-    wrong = np.flatnonzero(numbers.isna() & column.notna())
-    if len(wrong):
-        more = [f"{len(wrong) - SHOWN} more rows like row {wrong[0] + 1}"] if len(wrong) > SHOWN else []
-        raise BadInput(*(f"row {row + 1}: {name} is '{column.iloc[row]}', not a number" for row in wrong[:SHOWN]), *more)
-    return numbers.to_numpy(dtype="float64")
 
 
 def _known_spread(frame: pd.DataFrame) -> pd.DataFrame:
