@@ -5,6 +5,8 @@ replayed market and a trade server. `use(terminal)` says which terminal the func
 over the prices that backtesting.py ships. A program that wants several terminals calls their methods instead.
 """
 
+from Backtest.simulated_terminal.catalogue import catalogue as catalogue
+from Backtest.simulated_terminal.catalogue import retail_symbol as retail_symbol
 from Backtest.simulated_terminal.clock import MarketEnded as MarketEnded
 from Backtest.simulated_terminal.clock import ReplayClock as ReplayClock
 from Backtest.simulated_terminal.constants import *  # noqa: F403 - all 223
@@ -31,7 +33,6 @@ from Backtest.simulated_terminal.symbols import AccountSpec as AccountSpec
 from Backtest.simulated_terminal.symbols import SymbolSpec as SymbolSpec
 from Backtest.simulated_terminal.symbols import parity_account as parity_account
 from Backtest.simulated_terminal.symbols import parity_symbol as parity_symbol
-from Backtest.simulated_terminal.symbols import retail_symbol as retail_symbol
 from Backtest.simulated_terminal.terminal import SimulatedTerminal as SimulatedTerminal
 
 __version__ = "5.0.6231"  # of the package whose surface this is

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from Backtest.bars import BUILTIN, builtin_prices
+from Backtest.simulated_terminal.catalogue import retail_symbol
 from Backtest.simulated_terminal.replay import ReplayMarket
-from Backtest.simulated_terminal.symbols import retail_symbol
 from Backtest.simulated_terminal.terminal import SimulatedTerminal
 
 _terminal: Any = None

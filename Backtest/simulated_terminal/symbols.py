@@ -183,28 +183,6 @@ def parity_symbol(name: str, frame: pd.DataFrame, *, currency: str = "USD", spre
     )
 
 
-def retail_symbol(name: str, frame: pd.DataFrame, *, currency: str = "USD", spread_points: int = 10) -> SymbolSpec:
-    """A symbol as at a usual broker: 0.01 lots of 100,000 for pairs, single shares otherwise, stops on the price grid."""
-    pair, digits = is_pair(name), digits_of(frame)
-    return SymbolSpec(
-        name,
-        digits=digits,
-        contract_size=100_000.0 if pair else 1.0,
-        tick_size=float(f"1e-{digits}"),
-        volume_min=0.01 if pair else 1.0,
-        volume_step=0.01 if pair else 1.0,
-        volume_max=500.0 if pair else 1_000_000.0,
-        spread_points=spread_points,
-        calc_mode=c.SYMBOL_CALC_MODE_FOREX if pair else c.SYMBOL_CALC_MODE_CFDLEVERAGE,
-        currency_base=name[:3] if pair else currency,
-        currency_profit=name[3:] if pair else currency,
-        currency_margin=name[:3] if pair else currency,
-        margin_hedged=100_000.0 if pair else 1.0,
-        description=name,
-        path=f"{'Forex' if pair else 'Stocks'}\\{name}",
-    )
-
-
 def is_pair(name: str) -> bool:
     """Whether a name is that of a pair of currencies: EURUSD is one, BTCUSD and GOOGLE are not."""
     known = _CURRENCIES.split()
