@@ -35,7 +35,6 @@ log = logging.getLogger("LiveTrader")
 
 CTRL_C = 130
 LATE_BAR_SECONDS = 60  # after its time, during which a bar that has not come yet is looked for every second
-BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between attempts to reach a lost terminal
 ASKING_TO_END = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 MODES = {0: "DEMO", 1: "DEMO", 2: "REAL"}
 
@@ -84,7 +83,7 @@ class LiveTrader:
         self._once, self._watcher = once, watcher or Watcher()
         self._kill_switch = KillSwitchFile.of(config)
         self._signalled: int | None = None
-        self._lost = 0  # turns in a row without a terminal
+        self._told_lost = False  # the outage that is going on is on record
         self._silent: set[str] = set()  # symbols that could not be read
         self._resources = ExitStack()
 
@@ -119,7 +118,7 @@ class LiveTrader:
         self._kill_switch.check()
         self.record = AuditLogger(self.config.audit_db_path, self.clock, secrets=self.config.secrets)
         self._resources.callback(self.record.close)
-        self.connector.connect()
+        self.connector.connect(self._kill_switch.is_on)
         self._resources.callback(self.connector.shutdown)
         account = self.connector.account()
         self.initial_equity, self.final_account = account.equity, account
@@ -186,9 +185,9 @@ class LiveTrader:
             self.reporter.snapshot()
         except Unreachable as error:
             return self._wait_for_terminal(error)
-        if self._lost:
-            self.record.event("RECONNECTED", f"the terminal is back after {self._lost} attempts")
-            self._lost = 0
+        if (ended := self.connector.back()) is not None:
+            self.record.event("RECONNECTED", ended.told(self.clock.now()))
+            self._told_lost = False
         return self._pause()
 
     def _symbol_turn(self, trader: SymbolTrader) -> int:
@@ -212,11 +211,13 @@ class LiveTrader:
                 trader.reclose(order)
 
     def _wait_for_terminal(self, error: Unreachable) -> float:
-        if not self._lost:
-            self.record.event("DISCONNECTED", str(error), severity="ERROR")
-        log.warning("terminal not reached", extra={"extra_data": {"reason": str(error), "attempt": self._lost + 1}})
-        self._lost += 1
-        return BACK_OFF[min(self._lost, len(BACK_OFF)) - 1]
+        """Once for each outage into record and log; seconds until the next attempt."""
+        pause = self.connector.lost(error)
+        if not self._told_lost and (outage := self.connector.outage) is not None:
+            self._told_lost = True
+            self.record.event("DISCONNECTED", outage.reason, severity="ERROR")
+            log.warning("terminal not reached", extra={"extra_data": {"reason": outage.reason}})
+        return pause
 
     def _pause(self) -> float:
         """Until the interval is over or the next bar is due, whichever comes first; sooner while an order's outcome is open."""
@@ -262,8 +263,8 @@ class LiveTrader:
 
     def why_not(self) -> str:
         """Why no entries are sent at the moment; "" when they are."""
-        if self._lost:
-            return "the terminal is not reached"
+        if (outage := self.connector.outage) is not None:
+            return f"the terminal is not reached since {outage.since:%H:%M:%S} UTC: {outage.reason}"
         if failures := [trader.failure for trader in self.traders.values() if trader.failure]:
             return "; ".join(failures)
         symbol = self.config.symbols[0]

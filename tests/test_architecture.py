@@ -55,7 +55,7 @@ CLOCK = "Live.clock"
 PURE = (
     """
     Live.model Live.outcomes Live.explanations Live.risk Live.sizing Live.order_requests Live.trade_book
-    Live.mt5_connector.shown Live.order_executor.evidence
+    Live.mt5_connector.shown Live.mt5_connector.names Live.mt5_connector.outage Live.order_executor.evidence
     Backtest.decisions Backtest.errors Backtest.sizing
 """.split()
     + [

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,10 +9,10 @@ import pytest
 
 from Backtest.bars import TIMEFRAMES
 from Backtest.simulated_terminal import AccountInfo, AccountSpec, ReplayMarket, SimulatedTerminal, TerminalInfo, Tick
-from Live.errors import Unreachable, WrongAccount
+from Live.errors import LiveError, Misconfigured, Unreachable, WrongAccount
 from Live.model import Side
 from Live.mt5_connector import MT5Connector
-from tests.faulty_terminal import FaultyTerminal
+from tests.faulty_terminal import FaultyTerminal, without_answer
 from tests.live_runs import settings
 from tests.simulated_terminal.terminals import H1, T0, bars, deal, flat, symbol
 
@@ -37,11 +38,19 @@ class ShownTerminal(FaultyTerminal):
     account: dict[str, Any]
     tick: dict[str, Any]
     connected: bool
+    refusal: tuple[int, str] | None
 
     def __init__(self) -> None:
         market = ReplayMarket({"EURUSD": (symbol(spread_points=10), bars(flat(1.2, 48)))}, H1)
         super().__init__(SimulatedTerminal(market, AccountSpec(login=12345678), speed=1.0, real_sleep=lambda _: None))
-        self.account, self.tick, self.connected = {}, {}, True
+        self.account, self.tick, self.connected, self.refusal = {}, {}, True, None
+
+    def initialize(self, *args: Any, **options: Any) -> Any:
+        if self.refusal is None:
+            return self._watched("initialize", self.inner.initialize)(*args, **options)
+        self.calls.append("initialize")
+        self.error = self.refusal
+        return False
 
     def account_info(self) -> Any:
         return _changed(AccountInfo, self._watched("account_info", self.inner.account_info)(), self.account)
@@ -88,8 +97,59 @@ def test_settings_log_in_to_their_account(tmp_path: Path, terminal: ShownTermina
 
 
 def test_a_symbol_that_is_not_there_is_named_with_those_that_look_like_it(tmp_path: Path, terminal: ShownTerminal) -> None:
-    with pytest.raises(Unreachable, match=r"the terminal has no symbol EURUSD\.m \(SYMBOLS\).*; it has EURUSD"):
-        connector(tmp_path, terminal, symbols="EURUSD.m").connect()
+    found = connector(tmp_path, terminal, symbols="EURUSD.m,EURUSD,GBPUSD")
+    with pytest.raises(Misconfigured) as error:
+        found.connect()
+    assert [sentence.split(";")[0] for sentence in error.value.mistakes] == [
+        "the terminal has no symbol EURUSD.m (SYMBOLS)",
+        "the terminal has no symbol GBPUSD (SYMBOLS), and none that looks like it: see Market Watch, Symbols (Ctrl+U), for its names",
+    ]
+    assert "this broker has EURUSD: if that is the one, write it in place of EURUSD.m" in error.value.mistakes[0]
+    assert not found.initialize()
+
+
+def test_a_symbol_that_cannot_be_selected_is_no_mistake_in_the_settings_where_the_broker_has_it(
+    tmp_path: Path, terminal: ShownTerminal
+) -> None:
+    terminal.blind.add("symbol_select")
+    with pytest.raises(Unreachable, match="EURUSD \\(SYMBOLS\\) cannot be put into Market Watch: Terminal: Call failed"):
+        connector(tmp_path, terminal).connect()
+
+
+def test_a_symbol_list_that_cannot_be_read_accuses_no_symbol(tmp_path: Path, terminal: ShownTerminal) -> None:
+    terminal.blind.add("symbols_get")
+    with pytest.raises(Unreachable, match="cannot be put into Market Watch"):
+        connector(tmp_path, terminal, symbols="GBPUSD").connect()
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "advice"),
+    [
+        ((-10003, "IPC initialize failed, MetaTrader 5 x64 not found"), Unreachable, "set MT5_PATH to the full path of terminal64.exe"),
+        ((-10005, "IPC timeout"), Unreachable, "raise MT5_TIMEOUT"),
+        ((-10004, "No IPC connection"), Unreachable, "Start the terminal and log in"),
+        ((-5, "Terminal: Incompatible versions"), Unreachable, "Check for updates"),
+        ((-6, "Terminal: Authorization failed"), WrongAccount, "Log in by hand in the terminal with the same three"),
+        ((-7, "Unsupported authorization mode"), WrongAccount, "leave MT5_LOGIN, MT5_PASSWORD and MT5_SERVER empty"),
+    ],
+)
+def test_a_terminal_that_does_not_start_is_told_with_what_to_do(
+    error: tuple[int, str], raised: type[LiveError], advice: str, tmp_path: Path, terminal: ShownTerminal
+) -> None:
+    terminal.refusal = error
+    with pytest.raises(raised, match=f"{re.escape(error[1])} .*{advice}"):
+        connector(tmp_path, terminal).connect()
+
+
+def test_a_login_that_is_refused_after_the_start_is_an_outage(tmp_path: Path, terminal: ShownTerminal) -> None:
+    found = connector(tmp_path, terminal)
+    found.connect()
+    terminal.inner.shutdown()
+    terminal.refusal = (-6, "Terminal: Authorization failed")
+    assert not found.ensure_connected()  # the broker's server is in maintenance, say
+    terminal.refusal = None
+    terminal.clock.sleep(60)
+    assert found.ensure_connected()
 
 
 @pytest.mark.parametrize(
@@ -128,11 +188,100 @@ def test_a_lost_terminal_is_brought_back_by_one_attempt(tmp_path: Path, terminal
     found = connector(tmp_path, terminal)
     found.connect()
     terminal.inner.shutdown()
+    after = len(terminal.calls)
     assert found.ensure_connected()
+    # nothing is asked of a terminal that was lost before it is known whose account it shows
+    assert terminal.calls[after : after + 4] == ["terminal_info", "shutdown", "initialize", "account_info"]
+
+
+def test_a_terminal_that_has_lost_its_server_is_waited_for_and_not_started_anew(tmp_path: Path, terminal: ShownTerminal) -> None:
+    found = connector(tmp_path, terminal)
+    found.connect()
     terminal.connected = False
-    assert not found.ensure_connected()  # it is there, but has no server
+    for _ in range(4):
+        assert not found.ensure_connected()
+        terminal.clock.sleep(60)
+    assert terminal.calls.count("initialize") == 1
+    terminal.clock.sleep(120)
+    assert not found.ensure_connected()
+    assert terminal.calls.count("initialize") == 2  # it was given five minutes
     terminal.connected = True
     assert found.ensure_connected()
+    ended = found.back()
+    assert ended is not None
+    assert ended.told(terminal.clock.now()).startswith(
+        "the terminal is back after 360 seconds and 5 attempts; it was lost at 2024-01-01 00:00"
+    )
+
+
+def test_attempts_to_reach_a_lost_terminal_become_rarer(tmp_path: Path, terminal: ShownTerminal) -> None:
+    clock = HandClock(datetime.fromtimestamp(T0, UTC))
+    found = connector(tmp_path, terminal, clock=clock)
+    found.connect()
+    start = clock.now()
+    terminal.inner.shutdown()
+    terminal.refusal = (-10003, "IPC initialize failed")
+    tried = []
+    for _ in range(300):
+        before = terminal.calls.count("initialize")
+        assert not found.ensure_connected()
+        if terminal.calls.count("initialize") > before:
+            tried.append((clock.now() - start).total_seconds())
+        clock.sleep(1)
+    assert tried == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
+
+
+def test_a_terminal_that_comes_and_goes_causes_no_storm_of_attempts(tmp_path: Path, terminal: ShownTerminal) -> None:
+    clock = HandClock(datetime.fromtimestamp(T0, UTC))
+    found = connector(tmp_path, terminal, clock=clock)
+    found.connect()
+    for _ in range(1800):  # it is lost every second for half an hour, and can be reached each time
+        terminal.inner.shutdown()
+        if found.ensure_connected():
+            found.back()
+        clock.sleep(1)
+    assert terminal.calls.count("initialize") <= 1 + 6 + 1800 / 60
+    clock.sleep(61)
+    assert found.ensure_connected()
+    found.back()
+    clock.sleep(61)
+    terminal.inner.shutdown()
+    assert found.ensure_connected()  # after a quiet minute it is tried at once again
+
+
+def test_a_line_that_loses_every_answer_causes_no_storm_either(tmp_path: Path, terminal: ShownTerminal) -> None:
+    clock = HandClock(datetime.fromtimestamp(T0, UTC))
+    found = connector(tmp_path, terminal, clock=clock)
+    found.connect()
+    lost = 0
+    for _ in range(600):
+        terminal.faults.append(without_answer((-10002, "IPC recv failed")))
+        found.order_send(deal())
+        try:
+            found.all_positions()
+        except Unreachable:
+            lost += 1
+        clock.sleep(1)
+    assert terminal.calls.count("initialize") <= 1 + 6 + 600 / 60
+    assert lost == 600 + 1 - terminal.calls.count("initialize")
+
+
+def test_a_clock_that_is_put_back_does_not_stretch_the_wait(tmp_path: Path, terminal: ShownTerminal) -> None:
+    clock = HandClock(datetime.fromtimestamp(T0, UTC))
+    found = connector(tmp_path, terminal, clock=clock)
+    found.connect()
+    terminal.inner.shutdown()
+    terminal.refusal = (-10003, "IPC initialize failed")
+    assert not found.ensure_connected()
+    terminal.refusal = None
+    clock.sleep(-3600)
+    assert found.ensure_connected()
+
+
+def test_a_start_that_waits_for_a_tick_ends_when_it_is_interrupted(tmp_path: Path, terminal: ShownTerminal) -> None:
+    clock = HandClock(datetime.fromtimestamp(T0 + 600, UTC))
+    connector(tmp_path, terminal, clock=clock).connect(lambda: clock.now().timestamp() >= T0 + 601)
+    assert clock.now().timestamp() == T0 + 601
 
 
 # asking
@@ -280,4 +429,23 @@ def test_the_servers_clock_is_followed_when_its_summer_time_begins(tmp_path: Pat
     clock.ahead = 3 * HOUR
     clock.sleep(60)
     found.ensure_connected()
-    assert found.utc(T0 + HOUR) == datetime.fromtimestamp(T0 - 2 * HOUR, UTC)
+    assert found.utc(T0 + HOUR + 60) == datetime.fromtimestamp(T0 - 2 * HOUR + 60, UTC)
+    assert found.server_now() == int(clock.utc.timestamp()) + 3 * HOUR
+    assert found.utc(T0) == datetime.fromtimestamp(T0 - 2 * HOUR, UTC)  # what was before stays where it was
+
+
+def test_the_servers_clock_is_followed_when_its_summer_time_ends(tmp_path: Path, terminal: ShownTerminal) -> None:
+    clock = Ticking(datetime.fromtimestamp(T0 - 3 * HOUR, UTC), terminal, ahead=3 * HOUR)
+    found = connector(tmp_path, terminal, clock=clock)
+    found.connect()
+    clock.sleep(60)
+    found.ensure_connected()
+    clock.ahead = 2 * HOUR
+    clock.sleep(48 * HOUR)  # over the weekend
+    found.ensure_connected()
+    assert found.utc(T0) == datetime.fromtimestamp(T0 - 3 * HOUR, UTC)
+    clock.sleep(60)
+    found.ensure_connected()
+    assert found.server_now() == int(clock.utc.timestamp()) + 2 * HOUR
+    assert found.utc(T0) == datetime.fromtimestamp(T0 - 3 * HOUR, UTC)
+    assert found.utc(found.server_now()) == clock.utc.replace(microsecond=0)

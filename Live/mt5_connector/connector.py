@@ -2,30 +2,35 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from Backtest.bars import Timeframe
 from Backtest.decisions import Bar
 from Live.clock import Clock, SystemClock
 from Live.config import LiveConfig
-from Live.errors import Unreachable, WrongAccount
+from Live.errors import Misconfigured, Unreachable, WrongAccount
+from Live.explanations import in_words
 from Live.model import AccountState, Deal, Position, Quote, Side, SymbolSpec
-from Live.mt5_connector.shown import Shown, account_of, deals_of, order_of, position_of, spec_of
+from Live.mt5_connector.names import not_found
+from Live.mt5_connector.outage import BackOff, Outage
+from Live.mt5_connector.server_time import ServerTime
+from Live.mt5_connector.shown import Shown, ShownOrder, account_of, deals_of, order_of, position_of, spec_of
+from Live.outcomes import NOT_LET_IN, OUT_OF_STEP, SWITCHES
 
 log = logging.getLogger("LiveTrader")
 
 DAY = 86_400
+Interrupted = Callable[[], bool]
 # Matching is by identity, so a window this wide costs nothing and makes the server's time zone irrelevant.
 WINDOW = 26 * 3600
-HALF_HOUR, FRESH = 1800, 60  # seconds: the grid of time zones, and how old a tick may be that tells them
 FIRST_TICK_SECONDS, LOOK_SECONDS = 5.0, 0.5  # how long a start waits for a tick, and how often it looks
 REAL_ACCOUNT = 2
 HEDGING = 2
-# After these the stream between package and terminal may be out of step: what is read next may be another call's answer.
-OUT_OF_STEP = frozenset({-10000, -10001, -10002})
+# A terminal that answers finds its trade server again by itself; after this long it is started anew all the same.
+PATIENCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,26 @@ class Answer:
         return getattr(self.result, name, None) or None
 
 
+class _ServerLost(Unreachable):
+    """The terminal answers, and has no connection to its trade server."""
+
+
+def _never() -> bool:
+    return False
+
+
+def objections(account: AccountState, config: LiveConfig, *, simulated: bool = False) -> tuple[str, ...]:
+    """Why this run may not trade the account, one sentence each; empty when it may. A `simulated` one has a number of its own."""
+    found = []
+    if config.mt5_login and not simulated and account.login != config.mt5_login:
+        found.append(f"the terminal is logged in to account {account.login}, the settings say MT5_LOGIN={config.mt5_login}")
+    if account.trade_mode == REAL_ACCOUNT and not config.allow_real_account:
+        found.append(f"account {account.login} is a real-money account; set ALLOW_REAL_ACCOUNT=true if that is what you want")
+    if account.margin_mode != HEDGING:
+        found.append(f"account {account.login} keeps one net position a symbol; this version trades hedging accounts only")
+    return tuple(found)
+
+
 class MT5Connector:
     """One terminal connection. `terminal` is anything with the functions of the MetaTrader5 package."""
 
@@ -53,10 +78,12 @@ class MT5Connector:
         self.clock = clock or SystemClock()
         self.simulated = simulated
         self._terminal = terminal
-        self._offset: int | None = 0 if simulated else None
+        self._time = ServerTime(terminal, self.clock, config.symbols, offset=0 if simulated else None)
         self._identity: tuple[int, str, int, int] | None = None
-        self._looks: dict[str, tuple[int, float]] = {}  # by symbol: the tick seen last, and when
         self._out_of_step = False
+        self._begun = False  # connected once: what fails from now on is an outage, and no mistake in the settings
+        self._back_off = BackOff()
+        self._bridged: Outage | None = None  # one that was over within a turn
         self._told_unmeasured = False
 
     # the seed's interface
@@ -65,7 +92,7 @@ class MT5Connector:
         """Connect and log in; False with the reason in the log."""
         try:
             self.connect()
-        except (Unreachable, WrongAccount) as error:
+        except (Misconfigured, Unreachable, WrongAccount) as error:
             log.error("cannot connect", extra={"extra_data": {"reason": str(error)}})
             return False
         return True
@@ -97,44 +124,71 @@ class MT5Connector:
 
     # connection
 
-    def connect(self) -> None:
-        """Initialise, log in where the settings name an account, and check that it is the right one.
+    def connect(self, interrupted: Interrupted = _never) -> None:
+        """Initialise, log in where the settings name an account, check that it is the right one, and select the symbols.
 
-        Raises Unreachable, or WrongAccount for an account that this run may not trade.
+        A start waits a few seconds for the tick that tells the server's time, unless it is `interrupted`. Raises
+        Unreachable, WrongAccount for a login that is refused or an account that this run may not trade, and
+        Misconfigured for symbols that the broker does not have.
         """
-        config = self.config
-        login: dict[str, Any] = {}
-        if config.mt5_login and not self.simulated:
-            login = {"login": config.mt5_login, "password": config.password(), "server": config.mt5_server, "timeout": config.mt5_timeout}
-        path = [config.mt5_path] if config.mt5_path and not self.simulated else []
-        if not self._terminal.initialize(*path, **{name: value for name, value in login.items() if value}):
-            raise Unreachable(f"the terminal did not start or let us in: {self._terminal.last_error()}")
-        self._out_of_step = False
+        self.start_terminal()
         self._guard(self.account())
-        for symbol in config.symbols:
-            if not self._terminal.symbol_select(symbol, True):
-                raise Unreachable(f"the terminal has no symbol {symbol} (SYMBOLS): {self._terminal.last_error()}{self._similar(symbol)}")
-        self._measure_offset()
+        self._select_symbols()
+        self._time.measure()
         waited = 0.0
-        while self._offset is None and waited < FIRST_TICK_SECONDS:
-            self.clock.sleep(LOOK_SECONDS)
+        while self._time.offset is None and not self._begun and waited < FIRST_TICK_SECONDS and not interrupted():
+            self.clock.sleep(LOOK_SECONDS, interrupted)
             waited += LOOK_SECONDS
-            self._measure_offset()
-        if self._offset is None and not self._told_unmeasured:
+            self._time.measure()
+        self._begun = True
+        if self._time.offset is None and not self._told_unmeasured:
             self._told_unmeasured = True
             log.warning("the server's time offset cannot be measured while no tick comes (the market is closed?); taking 0 until one does")
 
-    def ensure_connected(self) -> bool:
-        """Whether the terminal is there, after one attempt to bring it back where it was not.
+    def start_terminal(self) -> None:
+        """Initialise, and log in where the settings name an account. Raises Unreachable, or WrongAccount for a login that is refused."""
+        config = self.config
+        options: dict[str, Any] = {} if self.simulated else {"timeout": config.mt5_timeout}
+        if config.mt5_login and not self.simulated:
+            login = {"login": config.mt5_login, "password": config.password(), "server": config.mt5_server}
+            options |= {name: value for name, value in login.items() if value}
+        path = [config.mt5_path] if config.mt5_path and not self.simulated else []
+        if not self._terminal.initialize(*path, **options):
+            error = self._terminal.last_error()
+            refused = error[0] in NOT_LET_IN and not self._begun
+            raise (WrongAccount if refused else Unreachable)(f"the terminal does not let us in: {in_words(error)}")
+        self._out_of_step = False
 
-        Raises WrongAccount when it is logged in to another account than before.
+    def ensure_connected(self) -> bool:
+        """Whether the terminal is there, after an attempt to bring it back where it was not and one is due.
+
+        The sequence is shutdown, initialise, account guard, symbols; nothing else is asked before. Raises WrongAccount
+        when it is logged in to another account than before.
         """
         try:
             self.check_in()
-        except Unreachable:
-            return self._brought_back()
-        self._measure_offset()
+        except Unreachable as error:
+            return self._brought_back(error)
+        self._time.measure()
         return True
+
+    def lost(self, error: Unreachable) -> float:
+        """Note that the terminal could not be worked with; seconds until the next look: 1, 2, 4 … 60."""
+        now = self.clock.now()
+        self._back_off.lost(now, str(error))
+        if not self._back_off.wait(now):
+            self._back_off.tried(now)
+        return self._back_off.wait(now)
+
+    def back(self) -> Outage | None:
+        """Note that all is well; the outage that is over now, if there was one."""
+        ended, self._bridged = self._back_off.back(self.clock.now()) or self._bridged, None
+        return ended
+
+    @property
+    def outage(self) -> Outage | None:
+        """What is wrong with the terminal at the moment, and since when."""
+        return self._back_off.outage
 
     def check_in(self) -> None:
         """Prove that what the terminal says now counts: it is connected to its server, on the account that we trade.
@@ -142,7 +196,7 @@ class MT5Connector:
         Raises Unreachable or WrongAccount.
         """
         if not self._query("terminal_info").connected:
-            raise Unreachable("the terminal is not connected to its server")
+            raise _ServerLost("the terminal is not connected to its server")
         self._guard(self.account())
 
     def account(self) -> AccountState:
@@ -152,72 +206,62 @@ class MT5Connector:
     def switched_off(self) -> tuple[str, ...]:
         """What keeps a program from trading at the moment; empty when nothing does."""
         terminal, account = self._query("terminal_info"), self._query("account_info")
-        switches = {
-            "the Algo Trading button of the terminal is off": not terminal.trade_allowed,
-            "the terminal's options forbid the Python package to trade": terminal.tradeapi_disabled,
-            "the account may not trade (an investor's password?)": not account.trade_allowed,
-            "the server forbids automated trading on the account": not account.trade_expert,
+        off = {
+            10027: not terminal.trade_allowed,
+            -8: terminal.tradeapi_disabled,
+            10017: not account.trade_allowed,
+            10026: not account.trade_expert,
         }
-        return tuple(words for words, off in switches.items() if off)
+        return tuple(words for code, words in SWITCHES.items() if off[code])
 
-    def _brought_back(self) -> bool:
+    def _brought_back(self, error: Unreachable) -> bool:
+        now, trouble = self.clock.now(), self._back_off
+        trouble.lost(now, str(error))
+        if trouble.wait(now):
+            return False
+        trouble.tried(now)
+        if isinstance(error, _ServerLost) and trouble.outage is not None and now - trouble.outage.since < PATIENCE:
+            return False
         try:
-            self._terminal.shutdown()
-            self.connect()
+            self._open_anew()
             self.check_in()
-        except Unreachable as error:
-            log.warning("terminal not reached", extra={"extra_data": {"reason": str(error)}})
+        except Unreachable as again:
+            log.debug("terminal not reached", extra={"extra_data": {"reason": str(again)}})
             return False
         return True
 
+    def _open_anew(self) -> None:
+        self._terminal.shutdown()
+        self.connect()
+
     def _guard(self, account: AccountState) -> None:
         identity = (account.login, account.server, account.trade_mode, account.margin_mode)
-        if self.config.mt5_login and not self.simulated and account.login != self.config.mt5_login:
-            raise WrongAccount(f"the terminal is logged in to account {account.login}, the settings say MT5_LOGIN={self.config.mt5_login}")
         if self._identity not in (None, identity):
             raise WrongAccount(f"the terminal has changed from account {self._identity} to {identity}; restart to trade that one")
-        if account.trade_mode == REAL_ACCOUNT and not self.config.allow_real_account:
-            raise WrongAccount(f"account {account.login} is a real-money account; set ALLOW_REAL_ACCOUNT=true if that is what you want")
-        if account.margin_mode != HEDGING:
-            raise WrongAccount(f"account {account.login} keeps one net position a symbol; this version trades hedging accounts only")
+        if found := objections(account, self.config, simulated=self.simulated):
+            raise WrongAccount("; ".join(found))
         self._identity = identity
 
-    def _similar(self, symbol: str) -> str:
-        infos = self._terminal.symbols_get(f"*{symbol[:6]}*") or ()
-        names = ", ".join(info.name for info in infos[:5])
-        return f"; it has {names}" if names else ""
+    def _select_symbols(self) -> None:
+        missing = [symbol for symbol in self.config.symbols if not self._terminal.symbol_select(symbol, True)]
+        if not missing:
+            return
+        error = self._terminal.last_error()
+        names = [info.name for info in self._terminal.symbols_get() or ()]
+        unknown = [] if self._begun or not names else [symbol for symbol in missing if symbol not in names]
+        if unknown:
+            raise Misconfigured(*(not_found(symbol, names) for symbol in unknown))
+        raise Unreachable(f"{', '.join(missing)} (SYMBOLS) cannot be put into Market Watch: {in_words(error)}")
 
     # time
 
-    def _measure_offset(self) -> None:
-        """Seconds that the server's wall clock is ahead of UTC: a multiple of half an hour, read off a tick that has just come."""
-        if self.simulated:
-            return
-        measured = next(filter(None, map(self._offset_by, self.config.symbols)), None)
-        if measured is not None and measured != (self._offset,):
-            log.info("server time", extra={"extra_data": {"hours_ahead_of_utc": measured[0] / 3600}})
-            self._offset = measured[0]
-
-    def _offset_by(self, symbol: str) -> tuple[int] | None:
-        """What one symbol's tick says, if it says anything: the age of an old tick looks like an offset."""
-        tick, now = self._terminal.symbol_info_tick(symbol), self.clock.now().timestamp()
-        if tick is None:
-            return None
-        before, looked = self._looks.get(symbol, (tick.time, now))
-        self._looks[symbol] = (tick.time, now)
-        new = tick.time != before and now - looked < HALF_HOUR - FRESH
-        ahead = tick.time - now
-        rounded = round(ahead / HALF_HOUR) * HALF_HOUR
-        plausible = abs(ahead - rounded) < FRESH and abs(rounded) <= 14 * 3600
-        return (rounded,) if plausible and new else None
-
     def utc(self, epoch: float) -> datetime:
         """Server seconds → aware UTC."""
-        return datetime.fromtimestamp(epoch - (self._offset or 0), UTC)
+        return self._time.utc(epoch)
 
     def server_epoch(self, moment: datetime) -> int:
         """Aware time → server seconds."""
-        return int(moment.timestamp()) + (self._offset or 0)
+        return self._time.epoch(moment)
 
     def server_now(self) -> int:
         """The server's clock in seconds, by ours."""
@@ -276,6 +320,10 @@ class MT5Connector:
         rows = self._query("positions_get", **({"symbol": symbol} if symbol else {}))
         return tuple(sorted((position_of(row, self.utc) for row in rows), key=lambda held: held.ticket))
 
+    def active_orders(self) -> tuple[ShownOrder, ...]:
+        """Orders that are not done, whoever sent them, by ticket."""
+        return tuple(sorted((order_of(row, active=True) for row in self._query("orders_get")), key=lambda order: order.ticket))
+
     def deals_since(self, epoch: int) -> tuple[Deal, ...]:
         """All trades' deals from then on (server seconds), oldest first; money that only came or went is left out."""
         return deals_of(self._query("history_deals_get", *self._range(epoch)), self.utc)
@@ -324,8 +372,7 @@ class MT5Connector:
 
     def _query(self, function: str, *args: Any, **options: Any) -> Any:
         if self._out_of_step:
-            self._terminal.shutdown()
-            self.connect()
+            self._get_in_step()
         answer = getattr(self._terminal, function)(*args, **options)
         # None is a failed query, which proves nothing; an empty tuple is an answer
         if answer is None:
@@ -333,3 +380,12 @@ class MT5Connector:
             self._out_of_step = error[0] in OUT_OF_STEP
             raise Unreachable(f"{function}({', '.join(map(str, args))}) failed: {error}")
         return answer
+
+    def _get_in_step(self) -> None:
+        now, trouble = self.clock.now(), self._back_off
+        trouble.lost(now, "an answer did not arrive, so that the next one might be another call's")
+        if wait := trouble.wait(now):
+            raise Unreachable(f"the terminal is tried again in {wait:.0f} seconds")
+        trouble.tried(now)
+        self._open_anew()
+        self._bridged = trouble.back(now)

@@ -1,0 +1,64 @@
+"""A terminal that is lost: since when, and when it is tried again (pure: the time is handed in)."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+LONGEST_WAIT = 60.0  # seconds
+WELL_AGAIN = timedelta(seconds=60)  # shorter than that between two outages, and it is still the same trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A time without a terminal."""
+
+    since: datetime
+    reason: str
+    attempts: int = 0  # to bring it back
+
+    def told(self, now: datetime) -> str:
+        """One sentence for when it is over."""
+        seconds = max(0.0, (now - self.since).total_seconds())
+        attempts = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        back = f"the terminal is back after {seconds:,.0f} seconds and {attempts}"
+        return f"{back}; it was lost at {self.since:%Y-%m-%d %H:%M:%S} UTC: {self.reason}"
+
+
+class BackOff:
+    """Attempts to bring a terminal back: at once, then 1, 2, 4 … 60 seconds after the one before.
+
+    An outage that follows another within a minute goes on where that one was, so that a flapping line causes no storm.
+    """
+
+    def __init__(self) -> None:
+        self.outage: Outage | None = None
+        self._failures = 0
+        self._tried: datetime | None = None
+        self._well_since: datetime | None = None
+
+    def lost(self, now: datetime, reason: str) -> None:
+        """The terminal is not there; the first reason of an outage is the one that is kept."""
+        if self.outage is not None:
+            return
+        if self._well_since is None or now - self._well_since >= WELL_AGAIN:
+            self._failures, self._tried = 0, None
+        self.outage = Outage(now, reason)
+
+    def wait(self, now: datetime) -> float:
+        """Seconds until the next attempt; 0.0 when it is due."""
+        if self._tried is None or now < self._tried:  # a clock that was put back must not stretch the wait
+            return 0.0
+        due = min(LONGEST_WAIT, 2.0 ** min(self._failures - 1, 10))
+        return max(0.0, due - (now - self._tried).total_seconds())
+
+    def tried(self, now: datetime) -> None:
+        """An attempt begins; the next one has to wait."""
+        self._failures, self._tried = self._failures + 1, now
+        if self.outage is not None:
+            self.outage = replace(self.outage, attempts=self.outage.attempts + 1)
+
+    def back(self, now: datetime) -> Outage | None:
+        """The terminal is there; the outage that has ended, if there was one."""
+        ended, self.outage = self.outage, None
+        if ended is not None:
+            self._well_since = now
+        return ended

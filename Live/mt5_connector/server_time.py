@@ -1,0 +1,59 @@
+"""The broker's wall clock: how far it is ahead of UTC is told by nobody, so it is read off ticks that have just come."""
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from Live.clock import Clock
+
+log = logging.getLogger("LiveTrader")
+
+HALF_HOUR, FRESH = 1800, 60  # seconds: the grid of time zones, and how old a tick may be that tells them
+FURTHEST = 14 * 3600  # seconds; no place on earth is further ahead of UTC, or behind it
+
+
+class ServerTime:
+    """Conversion between the server's seconds and UTC; `offset` is None until a tick has told it."""
+
+    def __init__(self, terminal: Any, clock: Clock, symbols: Sequence[str], *, offset: int | None = None) -> None:
+        self.offset = offset  # seconds that the server's clock is ahead of UTC
+        self._terminal, self._clock, self._symbols = terminal, clock, symbols
+        self._given = offset is not None  # a simulated server keeps the time of its prices
+        self._looks: dict[str, tuple[int, float]] = {}  # by symbol: the tick seen last, and when
+        self._moves: list[tuple[int, int]] = []  # first second of the server's clock after it was moved, its offset before
+
+    def measure(self) -> None:
+        """Read the offset off a tick that has just come, if one has; it is a multiple of half an hour."""
+        if self._given:
+            return
+        measured = next(filter(None, map(self._offset_by, self._symbols)), None)
+        if measured is None or measured[0] == self.offset:
+            return
+        offset, looked = measured
+        log.info("server time", extra={"extra_data": {"hours_ahead_of_utc": offset / 3600}})
+        if self.offset is not None:  # the clock was moved at some time since the look before
+            self._moves.append((int(looked) + offset, self.offset))
+        self.offset = offset
+
+    def utc(self, epoch: float) -> datetime:
+        """Server seconds → aware UTC; what lies before a change to or from summer time by the offset of then."""
+        offset = next((before for moved, before in self._moves if epoch < moved), self.offset or 0)
+        return datetime.fromtimestamp(epoch - offset, UTC)
+
+    def epoch(self, moment: datetime) -> int:
+        """Aware time → server seconds, by the offset of now."""
+        return int(moment.timestamp()) + (self.offset or 0)
+
+    def _offset_by(self, symbol: str) -> tuple[int, float] | None:
+        """What a symbol's tick says, if anything, and when the one before was seen: the age of an old tick looks like an offset."""
+        tick, now = self._terminal.symbol_info_tick(symbol), self._clock.now().timestamp()
+        if tick is None:
+            return None
+        before, looked = self._looks.get(symbol, (tick.time, now))
+        self._looks[symbol] = (tick.time, now)
+        new = tick.time != before and now - looked < HALF_HOUR - FRESH
+        ahead = tick.time - now
+        rounded = round(ahead / HALF_HOUR) * HALF_HOUR
+        plausible = abs(ahead - rounded) < FRESH and abs(rounded) <= FURTHEST
+        return (rounded, looked) if plausible and new else None
