@@ -16,7 +16,7 @@ from Backtest.errors import BadInput
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, parity_account, parity_symbol, retail_symbol
 from Backtest.simulated_terminal.journal import FORMAT
 from Backtest.sizing import commission_of
-from Backtest.strategies import LoadedStrategy
+from Backtest.strategies import DEFAULTS, LoadedStrategy
 from Live.clock import Clock, SystemClock, real_sleep
 from Live.config import LiveConfig
 from Live.errors import Misconfigured, RecordFailed
@@ -48,15 +48,38 @@ def open_terminal(
     simulated account is ours alone until `resources` are let go. Raises AnotherInstance, Misconfigured, or BadInput for
     prices that cannot be used.
     """
-    kind = config.mt5_terminal
-    if kind == "auto":
-        kind = "simulated" if config.dry_run else "native"
+    kind = kind_of(config)
     if kind == "simulated":
         return _simulated(config, strategy, params, resources, fresh=fresh)
     if config.dry_run:
         raise Misconfigured(
             f"MT5_TERMINAL={kind} with DRY_RUN=true needs the paper account, which this version does not have; set MT5_TERMINAL=simulated"
         )
+    return _real(kind)
+
+
+def kind_of(config: LiveConfig) -> str:
+    """Which terminal MT5_TERMINAL asks for: native, remote or simulated."""
+    if config.mt5_terminal == "auto":
+        return "simulated" if config.dry_run else "native"
+    return config.mt5_terminal
+
+
+def look_at_terminal(config: LiveConfig) -> OpenedTerminal:
+    """The terminal that MT5_TERMINAL asks for, to look at: with no account that is kept, no lock and no file.
+
+    Raises Misconfigured for one that cannot be used here, BadInput for prices that cannot be replayed.
+    """
+    kind = kind_of(config)
+    if kind != "simulated":
+        return _real(kind)
+    balance = config.sim_balance or float(DEFAULTS["cash"])
+    account = parity_account(balance) if config.sim_broker == "parity" else AccountSpec(balance)
+    terminal = SimulatedTerminal(simulated_market(config), account)
+    return OpenedTerminal("simulated", terminal, terminal.clock)
+
+
+def _real(kind: str) -> OpenedTerminal:
     if kind == "remote":
         raise Misconfigured("MT5_TERMINAL=remote is not supported by this version; set native on Windows, or simulated")
     try:
@@ -71,16 +94,21 @@ def open_terminal(
 def _simulated(
     config: LiveConfig, strategy: LoadedStrategy, params: Mapping[str, Any], resources: ExitStack, *, fresh: bool
 ) -> OpenedTerminal:
-    steps = timeframe(config.timeframe)
-    prices = _prices(config, steps)
-    spec = parity_symbol if config.sim_broker == "parity" else retail_symbol
-    market = ReplayMarket({name: (spec(name, frame), frame) for name, frame in prices.items()}, timeframe=steps)
+    market = simulated_market(config)
     path, login = _account_file(config, _fingerprint(config, strategy, params, market), fresh=fresh)
     hold_simulated_account(resources, path)
     account = _account(config, strategy, login=login)
     terminal = _KeptTerminal(market, account, state_file=path, speed=config.sim_speed, real_sleep=real_sleep)
     resources.callback(terminal.close)
     return OpenedTerminal("simulated", terminal, terminal.clock)
+
+
+def simulated_market(config: LiveConfig) -> ReplayMarket:
+    """The prices of SYMBOLS, ready to be replayed. Raises BadInput."""
+    steps = timeframe(config.timeframe)
+    prices = _prices(config, steps)
+    spec = parity_symbol if config.sim_broker == "parity" else retail_symbol
+    return ReplayMarket({name: (spec(name, frame), frame) for name, frame in prices.items()}, timeframe=steps)
 
 
 class _KeptTerminal(SimulatedTerminal):
