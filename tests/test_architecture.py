@@ -61,7 +61,8 @@ PURE = (
     + [
         f"Backtest.simulated_terminal.{module}"
         for module in """
-    bar_series book case checks constants dealing groups ledger market matching money orders pending_checks rates replay retcodes
+    bar_series book case checks constants dealing groups ledger market matching money orders paper.quotes paper.specs pending_checks
+    rates replay retcodes
     rollover server sessions structs symbols triggers unfolding
 """.split()
     ]

@@ -1,0 +1,107 @@
+"""A paper account on the prices of a terminal is, where the quotes are the same, the account that one would have there."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from Backtest.bars import TIMEFRAMES
+from Backtest.simulated_terminal import AccountSpec, MarketEnded, ReplayMarket, SimulatedTerminal, SymbolSpec
+from Backtest.simulated_terminal.paper import paper_account
+from tests.simulated_terminal.paper_terminals import LOGIN, Watched, paper
+from tests.simulated_terminal.terminals import ALL, Row, bars, symbol
+from tests.simulated_terminal.test_invariants import ORDERS, POINT, STEP, request_of
+
+SPECS = [
+    symbol(),
+    symbol(spread_points=13),
+    symbol(spread_points=3, stops_level=20, freeze_level=4),
+    symbol(spread_points=5, execution=1),
+    symbol(spread_points=5, execution=3, volume_limit=3.0),
+    symbol(swap_mode=4, swap_long=-7.0, swap_short=3.0),
+]
+
+
+def dear(units: float, price: float) -> float:
+    return abs(units) * price * 3e-5
+
+
+ACCOUNTS = [
+    AccountSpec(10_000.0, login=LOGIN),
+    AccountSpec(600.0, commission=dear, login=LOGIN),
+    AccountSpec(700.0, margin_mode=1, login=LOGIN),
+    AccountSpec(10_000.0, margin_mode=0, leverage=30, login=LOGIN),
+    AccountSpec(10_000.0, fifo_close=True, limit_orders=4, login=LOGIN),
+]
+
+
+@st.composite
+def flat_bars(draw: st.DrawFn) -> list[Row]:
+    """Bars of one price each: what a replay of bars plays is then what it shows as ticks."""
+    price, made = 110_000, []
+    for _ in range(draw(st.integers(2, 14))):
+        price += draw(st.integers(-400, 400))
+        made.append((round(price * POINT, 5),) * 4)
+    return made
+
+
+def market(prices: list[Row], spec: SymbolSpec) -> ReplayMarket:
+    return ReplayMarket({spec.name: (spec, bars(prices, step=STEP))}, TIMEFRAMES["H4"])
+
+
+def shown(terminal: Any) -> dict[str, Any]:
+    """All that a terminal says of its account, but for the account's own names."""
+    account: dict[str, Any] = terminal.account_info()._asdict()
+    for name in ("name", "server", "company"):
+        del account[name]
+    calls = {"positions_get": (), "orders_get": (), "history_deals_get": ALL, "history_orders_get": ALL}
+    return account | {name: getattr(terminal, name)(*args) for name, args in calls.items()}
+
+
+def ended(terminal: Any, seconds: float) -> bool:
+    try:
+        terminal.clock.sleep(seconds)
+    except MarketEnded:
+        return True
+    return False
+
+
+@settings(max_examples=250, deadline=None)
+@given(prices=flat_bars(), spec=st.sampled_from(SPECS), account=st.sampled_from(ACCOUNTS), plan=st.lists(ORDERS, min_size=1, max_size=14))
+def test_the_same_orders_make_the_same_account_to_the_last_bit(
+    prices: list[Row], spec: SymbolSpec, account: AccountSpec, plan: list[Any]
+) -> None:
+    direct = SimulatedTerminal(market(prices, spec), account)
+    source = Watched(SimulatedTerminal(market(prices, spec), account))
+    direct.initialize()
+    source.initialize()
+    ours = paper(source, paper_account(source.account_info(), login=LOGIN, commission=account.commission))
+    assert shown(ours) == shown(direct)
+    for orders in plan:
+        for order in orders:
+            request = request_of(direct, order)
+            assert request_of(ours, order) == request  # type: ignore[arg-type]
+            assert ours.order_check(request) == direct.order_check(request)
+            assert ours.order_send(request) == direct.order_send(request)
+        if len(orders) % 3 == 1:  # else nobody looks before the next bar
+            assert shown(ours) == shown(direct)
+        seconds = 0.3 if len(orders) == 3 else 60.0
+        if [ended(direct, seconds), ended(source, seconds)] == [True, True]:
+            break
+    assert shown(ours)["history_deals_get"] == shown(direct)["history_deals_get"]
+    assert source.positions_total() == source.orders_total() == 0
+
+
+@pytest.mark.parametrize(
+    "spec", [symbol(spread_points=7), symbol("USDJPY", digits=3, tick_size=0.001, spread_points=4)], ids=["EURUSD", "USDJPY"]
+)
+@pytest.mark.parametrize("side", [0, 1])
+def test_margin_and_profit_are_calculated_as_the_source_does(spec: SymbolSpec, side: int) -> None:
+    source = SimulatedTerminal(market([(120.5, 120.5, 120.5, 120.5)], spec))
+    source.initialize()
+    ours = paper(Watched(source))
+    margin = (side, spec.name, 0.37, 120.5)
+    assert ours.order_calc_margin(*margin) == source.order_calc_margin(*margin)
+    profit = (side, spec.name, 0.37, 120.5, 121.3)
+    assert ours.order_calc_profit(*profit) == source.order_calc_profit(*profit)
