@@ -58,12 +58,14 @@ def _never() -> bool:
     return False
 
 
-def objections(account: AccountState, config: LiveConfig, *, simulated: bool = False) -> tuple[str, ...]:
-    """Why this run may not trade the account, one sentence each; empty when it may. A `simulated` one has a number of its own."""
+def objections(account: AccountState, config: LiveConfig, *, simulated: bool = False, paper: bool = False) -> tuple[str, ...]:
+    """Why this run may not trade the account, one sentence each; empty when it may. A `simulated` one has a number of its own;
+    beside a real-money account it may trade on `paper`.
+    """
     found = []
     if config.mt5_login and not simulated and account.login != config.mt5_login:
         found.append(f"the terminal is logged in to account {account.login}, the settings say MT5_LOGIN={config.mt5_login}")
-    if account.trade_mode == REAL_ACCOUNT and not config.allow_real_account:
+    if account.trade_mode == REAL_ACCOUNT and not (config.allow_real_account or paper):
         found.append(f"account {account.login} is a real-money account; set ALLOW_REAL_ACCOUNT=true if that is what you want")
     if account.margin_mode != HEDGING:
         found.append(f"account {account.login} keeps one net position a symbol; this version trades hedging accounts only")
@@ -71,13 +73,19 @@ def objections(account: AccountState, config: LiveConfig, *, simulated: bool = F
 
 
 class MT5Connector:
-    """One terminal connection. `terminal` is anything with the functions of the MetaTrader5 package."""
+    """One terminal connection. `terminal` is anything with the functions of the MetaTrader5 package.
 
-    def __init__(self, config: LiveConfig, terminal: Any, clock: Clock | None = None, *, simulated: bool = False) -> None:
+    Beside a `paper` account the settings name that of the terminal whose prices it is traded on.
+    """
+
+    def __init__(
+        self, config: LiveConfig, terminal: Any, clock: Clock | None = None, *, simulated: bool = False, paper: bool = False
+    ) -> None:
         self.config = config
         self.clock = clock or SystemClock()
         self.simulated = simulated
         self._terminal = terminal
+        self._paper = paper
         self._time = ServerTime(terminal, self.clock, config.symbols, offset=0 if simulated else None)
         self._identity: tuple[int, str, int, int] | None = None
         self._out_of_step = False
@@ -132,7 +140,7 @@ class MT5Connector:
         Misconfigured for symbols that the broker does not have.
         """
         self.start_terminal()
-        self._guard(self.account())
+        self._guard()
         self._select_symbols()
         self._time.measure()
         waited = 0.0
@@ -197,7 +205,7 @@ class MT5Connector:
         """
         if not self._query("terminal_info").connected:
             raise _ServerLost("the terminal is not connected to its server")
-        self._guard(self.account())
+        self._guard()
 
     def account(self) -> AccountState:
         """The account's money and kind."""
@@ -234,11 +242,12 @@ class MT5Connector:
         self._terminal.shutdown()
         self.connect()
 
-    def _guard(self, account: AccountState) -> None:
+    def _guard(self) -> None:
+        account = account_of(self._query("source_account" if self._paper else "account_info"))
         identity = (account.login, account.server, account.trade_mode, account.margin_mode)
         if self._identity not in (None, identity):
             raise WrongAccount(f"the terminal has changed from account {self._identity} to {identity}; restart to trade that one")
-        if found := objections(account, self.config, simulated=self.simulated):
+        if found := objections(account, self.config, simulated=self.simulated, paper=self._paper):
             raise WrongAccount("; ".join(found))
         self._identity = identity
 

@@ -112,6 +112,7 @@ class PaperTerminal(TradeFunctions, AccountFunctions):
     symbols_get = _of_the_source("symbols_get")
     symbols_total = _of_the_source("symbols_total")
     version = _of_the_source("version")
+    source_account = _of_the_source("account_info")
     _terminal_info = _of_the_source("terminal_info")
     _initialize = _of_the_source("initialize")
     _shutdown = _of_the_source("shutdown")
