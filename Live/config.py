@@ -177,6 +177,8 @@ class LiveConfig(BaseModel):
     mt5_terminal: Annotated[Literal["auto", "native", "remote", "simulated"], BeforeValidator(_lower)] = _setting(
         "auto", "auto, native, remote or simulated"
     )
+    mt5_remote_host: str = _setting("127.0.0.1", "the name or address of a machine", min_length=1)
+    mt5_remote_port: Whole = _count(18_812, 1, 65_535)
 
     dry_run: Flag = _setting(True, TRUE_FALSE)
     allow_real_account: Flag = _setting(False, TRUE_FALSE)
@@ -233,6 +235,7 @@ class LiveConfig(BaseModel):
     )
     sim_spread_points: Whole = _count(0, 0, 1_000_000, " points")
     sim_prices: PriceFiles = _setting("", "a price file, or SYMBOL=FILE for each symbol, separated by commas, or empty")
+    sim_symbols: Annotated[FilePath | None, BeforeValidator(_empty_is_none)] = _setting(None, "the path of a file, or empty")
     sim_speed: Speed = _setting("max", "max, or a number above 0", gt=0)
     sim_account_dir: FilePath = _setting("data/simulated_accounts", "the path of a folder")
 
@@ -335,6 +338,8 @@ def _prices_by_symbol(config: LiveConfig) -> tuple[Mapping[str, Path], list[str]
 def _contradictions(config: LiveConfig) -> Iterator[str]:
     if config.enable_alerts:
         yield "ENABLE_ALERTS=true: this version delivers no alerts; set it to false and watch the dashboard"
+    if config.sim_symbols and config.sim_broker == "parity":
+        yield f"SIM_SYMBOLS={config.sim_symbols} has no say with SIM_BROKER=parity: set SIM_BROKER=retail, or leave it empty"
     if config.sizing == "fixed" and config.fixed_lots > config.max_position_size:
         yield f"FIXED_LOTS={config.fixed_lots:g} is more than MAX_POSITION_SIZE={config.max_position_size:g}: every entry would be refused"
 

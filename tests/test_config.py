@@ -215,6 +215,13 @@ def test_a_fixed_size_above_the_limit_is_refused_at_the_start(env_file: Path) ->
     assert loaded("FIXED_LOTS=20", env_file).fixed_lots == 20
 
 
+def test_symbols_of_ones_own_are_for_the_retail_broker(env_file: Path) -> None:
+    (told,) = mistakes("SIM_SYMBOLS=mine.toml", env_file)
+    assert told.endswith("mine.toml has no say with SIM_BROKER=parity: set SIM_BROKER=retail, or leave it empty")
+    assert loaded("SIM_SYMBOLS=mine.toml\nSIM_BROKER=retail", env_file).sim_symbols == PROJECT_ROOT / "mine.toml"
+    assert loaded("SIM_SYMBOLS=", env_file).sim_symbols is None
+
+
 def test_the_settings_file_must_be_there_and_readable(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"nowhere: cannot be read \(No such file or directory\); copy \.env\.template to it"):
         load_config({}, tmp_path / "nowhere", {})

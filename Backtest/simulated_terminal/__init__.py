@@ -5,7 +5,6 @@ replayed market and a trade server. `use(terminal)` says which terminal the func
 over the prices that backtesting.py ships. A program that wants several terminals calls their methods instead.
 """
 
-from Backtest.simulated_terminal.catalogue import catalogue as catalogue
 from Backtest.simulated_terminal.catalogue import retail_symbol as retail_symbol
 from Backtest.simulated_terminal.clock import MarketEnded as MarketEnded
 from Backtest.simulated_terminal.clock import ReplayClock as ReplayClock

@@ -13,7 +13,8 @@ import pandas as pd
 
 from Backtest.bars import BUILTIN, Timeframe, builtin_prices, read_prices, resample, timeframe, timeframe_of
 from Backtest.errors import BadInput
-from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, parity_account, parity_symbol, retail_symbol
+from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, SymbolSpec, parity_account, parity_symbol
+from Backtest.simulated_terminal.catalogue import catalogue, retail_symbol
 from Backtest.simulated_terminal.journal import FORMAT
 from Backtest.sizing import commission_of
 from Backtest.strategies import DEFAULTS, LoadedStrategy
@@ -21,6 +22,7 @@ from Live.clock import Clock, SystemClock, real_sleep
 from Live.config import LiveConfig
 from Live.errors import Misconfigured, RecordFailed
 from Live.locks import hold_simulated_account
+from Live.mt5_connector.remote import RemoteTerminal
 
 # Only these make another simulated account; what is shown or logged does not.
 _SHAPES_TRADING = (
@@ -34,7 +36,7 @@ _SHAPES_TRADING = (
 class OpenedTerminal:
     """A terminal that the connector can talk to, and the clock that goes with it."""
 
-    name: str  # simulated, native
+    name: str  # simulated, native, remote
     functions: Any
     clock: Clock
 
@@ -55,7 +57,7 @@ def open_terminal(
         raise Misconfigured(
             f"MT5_TERMINAL={kind} with DRY_RUN=true needs the paper account, which this version does not have; set MT5_TERMINAL=simulated"
         )
-    return _real(kind)
+    return _real(config, kind)
 
 
 def kind_of(config: LiveConfig) -> str:
@@ -72,16 +74,16 @@ def look_at_terminal(config: LiveConfig) -> OpenedTerminal:
     """
     kind = kind_of(config)
     if kind != "simulated":
-        return _real(kind)
+        return _real(config, kind)
     balance = config.sim_balance or float(DEFAULTS["cash"])
     account = parity_account(balance) if config.sim_broker == "parity" else AccountSpec(balance)
     terminal = SimulatedTerminal(simulated_market(config), account)
     return OpenedTerminal("simulated", terminal, terminal.clock)
 
 
-def _real(kind: str) -> OpenedTerminal:
+def _real(config: LiveConfig, kind: str) -> OpenedTerminal:
     if kind == "remote":
-        raise Misconfigured("MT5_TERMINAL=remote is not supported by this version; set native on Windows, or simulated")
+        return OpenedTerminal("remote", remote_terminal(config), SystemClock())
     try:
         return OpenedTerminal("native", importlib.import_module("MetaTrader5"), SystemClock())
     except ImportError as error:
@@ -89,6 +91,11 @@ def _real(kind: str) -> OpenedTerminal:
             "DRY_RUN=false needs the MetaTrader5 package, which is there for Windows only (pip install MetaTrader5); "
             "set DRY_RUN=true to trade on the simulated terminal"
         ) from error
+
+
+def remote_terminal(config: LiveConfig) -> RemoteTerminal:
+    """The terminal that MT5_REMOTE_HOST serves, not connected yet. Raises Misconfigured when its client is not installed."""
+    return RemoteTerminal(config.mt5_remote_host, config.mt5_remote_port, timeout=config.mt5_timeout / 1000)
 
 
 def _simulated(
@@ -107,8 +114,11 @@ def simulated_market(config: LiveConfig) -> ReplayMarket:
     """The prices of SYMBOLS, ready to be replayed. Raises BadInput."""
     steps = timeframe(config.timeframe)
     prices = _prices(config, steps)
-    spec = parity_symbol if config.sim_broker == "parity" else retail_symbol
-    return ReplayMarket({name: (spec(name, frame), frame) for name, frame in prices.items()}, timeframe=steps)
+    return ReplayMarket({name: (_spec(config, name, frame), frame) for name, frame in prices.items()}, timeframe=steps)
+
+
+def _spec(config: LiveConfig, name: str, frame: pd.DataFrame) -> SymbolSpec:
+    return parity_symbol(name, frame) if config.sim_broker == "parity" else retail_symbol(name, frame, catalogue(config.sim_symbols))
 
 
 class _KeptTerminal(SimulatedTerminal):

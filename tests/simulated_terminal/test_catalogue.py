@@ -7,8 +7,8 @@ import pytest
 
 from Backtest.bars import builtin_prices
 from Backtest.errors import BadInput
-from Backtest.simulated_terminal import AccountSpec, SymbolSpec, catalogue, retail_symbol
-from Backtest.simulated_terminal.catalogue import SHIPPED
+from Backtest.simulated_terminal import AccountSpec, SymbolSpec, retail_symbol
+from Backtest.simulated_terminal.catalogue import SHIPPED, catalogue
 from tests.simulated_terminal.terminals import bars, flat, market_terminal
 
 SHIPPED_SYMBOLS = catalogue()
