@@ -55,17 +55,16 @@ class ServerTime:
         return shown.timestamp() + rest
 
     def frame(self, prices: pd.DataFrame) -> pd.DataFrame:
-        """A price frame whose naive times are UTC, on the server's clock.
+        """A frame of bars or ticks whose naive times are UTC, on the server's clock.
 
-        The hour that the clock shows twice in autumn has its first pass only: bars are in order and none is there twice.
+        The hour that the clock shows twice in autumn has its first pass only: prices are in order and none is there twice.
         That is on a Sunday, when currencies are closed; of what is traded all week one hour a year is left out [I].
         """
-        index = pd.DatetimeIndex(prices.index)
-        shown = index.tz_localize("UTC").tz_convert(self.zone).tz_localize(None) + timedelta(hours=self.hours_ahead)
-        moved = prices.set_axis(pd.DatetimeIndex(shown).as_unit("us"), axis=0)
-        times = moved.index.to_numpy()
-        later = np.r_[True, times[1:] > np.maximum.accumulate(times)[:-1]][: len(times)]
-        return moved.iloc[np.flatnonzero(later)]
+        there = pd.DatetimeIndex(prices.index).tz_localize("UTC").tz_convert(self.zone)
+        shown = there.tz_localize(None)
+        first_pass = shown.tz_localize(self.zone, ambiguous=np.ones(len(shown), dtype=bool)) == there
+        moved = prices.set_axis(shown + timedelta(hours=self.hours_ahead), axis=0)
+        return moved.iloc[np.flatnonzero(first_pass)]
 
 
 def server_time(text: str) -> ServerTime:

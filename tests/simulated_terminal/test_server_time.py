@@ -93,6 +93,12 @@ def test_of_the_hour_that_the_clock_shows_twice_the_first_pass_is_kept() -> None
     assert list(pd.DatetimeIndex(moved.index).hour) == [7, 8, 9, 10, 11]
 
 
+def test_ticks_of_one_moment_stay_side_by_side() -> None:
+    index = pd.DatetimeIndex(["2024-11-03 05:30:00.250", "2024-11-03 05:30:00.250", "2024-11-03 06:30", "2024-11-03 07:00"])
+    moved = NEW_YORK.frame(pd.DataFrame({"Bid": [1.0, 2.0, 3.0, 4.0]}, index=index))
+    assert list(moved["Bid"]) == [1.0, 2.0, 4.0]
+
+
 @given(clock=CLOCKS, first=MOMENTS)
 def test_bars_of_every_hour_of_the_week_stay_in_order(clock: ServerTime, first: int) -> None:
     index = pd.to_datetime([first + n * 1800 for n in range(12)], unit="s")
