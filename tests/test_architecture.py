@@ -12,7 +12,7 @@ from Live.config import PROJECT_ROOT
 LAYERS = {
     "Live": [
         "__main__",
-        "running explain",
+        "running doctor explain",
         "summary",
         "live_trader",
         "symbol_trader flatten",
@@ -25,7 +25,7 @@ LAYERS = {
         "model clock errors outcomes redaction",
     ],
     "Backtest": [
-        "run_backtest codes",
+        "run_backtest codes lookahead",
         "strategies session simulated_terminal",
         "bars sizing",
         "decisions errors",
@@ -61,8 +61,8 @@ PURE = (
     + [
         f"Backtest.simulated_terminal.{module}"
         for module in """
-    bar_series book case checks constants dealing groups ledger market matching money orders paper.quotes paper.specs pending_checks
-    rates replay retcodes
+    bar_series book case checks constants dealing groups ledger lifetimes market matching money orders paper.quotes paper.specs
+    pending_checks rates replay retcodes
     rollover server sessions structs symbols triggers unfolding
 """.split()
     ]
