@@ -42,7 +42,7 @@ class AccountFunctions(Door):
         """
         self._connected()
         spec, now = self._account, self._server.figures()
-        mode = (self._login, c.ACCOUNT_TRADE_MODE_DEMO, spec.leverage, spec.limit_orders, spec.stop_out_mode)
+        mode = (self._login, spec.trade_mode, spec.leverage, spec.limit_orders, spec.stop_out_mode)
         may = (spec.trade_allowed, spec.trade_expert, spec.margin_mode)
         digits = 2 if spec.money_digits is None else spec.money_digits
         money = (now.balance, 0.0, now.profit, now.equity, now.margin, now.margin_free, now.margin_level)

@@ -76,6 +76,7 @@ class History(Generic[Fact]):
         self._times: list[int] = []
         self._by_ticket: dict[int, Fact] = {}
         self._by_position: dict[int, list[Fact]] = {}
+        self._by_order: dict[int, Fact] = {}
         self._kept = 0
 
     def __len__(self) -> int:
@@ -87,14 +88,17 @@ class History(Generic[Fact]):
         self._times.append(fact.time_done if isinstance(fact, TradeOrder) else fact.time)
         self._by_ticket[fact.ticket] = fact
         self._by_position.setdefault(fact.position_id, []).append(fact)
+        if isinstance(fact, TradeDeal) and fact.order:
+            self._by_order.setdefault(fact.order, fact)
 
     def between(self, first: int, last: int) -> list[Fact]:
         """Those whose second lies in the range, both ends included."""
         return self._facts[bisect_left(self._times, first) : bisect_right(self._times, last)]
 
     def with_ticket(self, ticket: int) -> Fact | None:
-        """The one with this ticket."""
-        return self._by_ticket.get(ticket)
+        """The one with this ticket. Of deals else the first one of the order with this ticket: [I] the documentation says
+        that an order's ticket is asked for, programs ask for a deal's."""
+        return self._by_ticket.get(ticket) or self._by_order.get(ticket)
 
     def of_position(self, position_id: int) -> list[Fact]:
         """All that belong to a position."""

@@ -209,8 +209,12 @@ def _price_has_not_moved(case: Case) -> int:
     assert case.spec is not None
     if case.spec.execution not in INSTANT:
         return PASSED
-    away = abs(case.spec.points(case.execution_price - case.request.price))
-    return PASSED if away <= case.request.deviation else c.TRADE_RETCODE_REQUOTE
+    request, points = case.request, case.spec.points
+    if abs(points(case.execution_price - request.price)) <= request.deviation:
+        return PASSED
+    # [I] a dealer who is asked first has confirmed the price that was shown: then it is the market that has changed
+    confirmed = case.spec.execution == c.SYMBOL_TRADE_EXECUTION_REQUEST and abs(points(case.price - request.price)) <= request.deviation
+    return c.TRADE_RETCODE_PRICE_CHANGED if confirmed else c.TRADE_RETCODE_REQUOTE
 
 
 _ONLY_WHEN_SENDING = frozenset({_session_is_open, _price_has_not_moved})

@@ -12,8 +12,7 @@ class Dealing:
     """The prices move by up to `drift_points` either way between a request and its execution, never out of the bar that
     plays; `lots_per_tick` can be bought or sold at one tick, of all orders together.
 
-    The same seed deals in the same way. Stop losses, take profits and stop-outs are always filled whole. Raises BadInput
-    for a drift below 0, and for lots that are not above 0.
+    The same seed deals in the same way. Raises BadInput for a drift below 0, and for lots that are not above 0.
     """
 
     seed: int = 0

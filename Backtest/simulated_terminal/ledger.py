@@ -169,14 +169,16 @@ class Ledger:
 
     def fillable(self, order: Order) -> float:
         """How many lots of the order can be had at this tick. All or nothing where it wants that, on the symbol's grid."""
-        most = self.account.dealing.lots_per_tick
-        if most == math.inf:
+        if self.account.dealing.lots_per_tick == math.inf:
             return order.volume
-        tick, taken = self.book.taken.get(order.symbol, (0, 0.0))
         step = self.specs[order.symbol].volume_step
-        free = most - (taken if tick == self._tick(order.symbol) else 0.0)
-        lots = min(order.volume, max(0.0, round(math.floor(free / step + 1e-9) * step, 8)))
+        lots = min(order.volume, round(math.floor(self.free_lots(order.symbol) / step + 1e-9) * step, 8))
         return lots if lots == order.volume or order.filling != c.ORDER_FILLING_FOK else 0.0
+
+    def free_lots(self, symbol: str) -> float:
+        """How many lots can still be had at this tick, by anyone."""
+        tick, taken = self.book.taken.get(symbol, (0, 0.0))
+        return max(0.0, self.account.dealing.lots_per_tick - (taken if tick == self._tick(symbol) else 0.0))
 
     def take(self, symbol: str, lots: float) -> None:
         """Nobody else has these lots at this tick."""
@@ -200,6 +202,22 @@ class Ledger:
             self.book.reduce(position.ticket, order.volume, self.now_msc, deal.swap)
         self.finish(replace(order, volume=0.0, position_id=held.identifier), c.ORDER_STATE_FILLED, price=other.price_open)
         return first
+
+    def reopen(self, position: Position, closed: float, opened: float) -> None:
+        """Close a position at one price and open it again at another, as the server does overnight where that is its swap.
+
+        Its ticket changes, its identifier stays [D]. The deals are the server's own: they have no order [I].
+        """
+        ticket = self.book.new_order()
+        for side, entry, price in ((position.closing_side, c.DEAL_ENTRY_OUT, closed), (position.side, c.DEAL_ENTRY_IN, opened)):
+            profit = self._earned(position, position.volume, price) if entry == c.DEAL_ENTRY_OUT else 0.0
+            what = (side, entry, position.magic, position.identifier, c.DEAL_REASON_ROLLOVER, position.volume, price)
+            when = (self.book.new_deal(), 0, self.now_msc // 1000, self.now_msc)
+            self._account_for(TradeDeal((*when, *what, 0.0, 0.0, profit, 0.0, position.symbol, position.comment, "")))
+        for order in [each for each in self.book.active.values() if each.closes == position.ticket]:
+            self.book.change(replace(order, closes=ticket))
+        self.book.reduce(position.ticket, position.volume, self.now_msc, 0.0)
+        self.book.open(replace(position, ticket=ticket, price_open=opened, time_msc=self.now_msc, update_msc=self.now_msc))
 
     def finish(self, order: Order, state: int, *, price: float | None = None, done_msc: int | None = None) -> None:
         """Let an order be history. `price` and `done_msc` are those of now where they are not given."""

@@ -1,12 +1,17 @@
 """What the moving market does to an account: levels and pending orders fill, orders expire, positions without margin close."""
 
+from dataclasses import replace
+
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.book import Kind, Position, Trigger
 from Backtest.simulated_terminal.ledger import Figures, Ledger
+from Backtest.simulated_terminal.lifetimes import end_of
 from Backtest.simulated_terminal.market import Event, Phase, Playing
-from Backtest.simulated_terminal.orders import Order
-from Backtest.simulated_terminal.rollover import day_of, nights, swap
+from Backtest.simulated_terminal.orders import DAY_SECONDS, Order
+from Backtest.simulated_terminal.rollover import REOPENING, day_of, nights, reopening, swap
 from Backtest.simulated_terminal.triggers import fill_price, gap_price, gap_touch, takes_profit_at_once, touch
+
+_SERVERS = frozenset({c.ORDER_REASON_SL, c.ORDER_REASON_TP, c.ORDER_REASON_SO})  # reasons of the orders that it makes itself
 
 
 class Matching(Ledger):
@@ -29,22 +34,33 @@ class Matching(Ledger):
             self._stop_out()
 
     def _expire(self) -> None:
-        due = [(order.ends, order) for order in self.book.active.values() if order.ends is not None and order.ends * 1000 <= self.now_msc]
-        for ends, order in sorted(due, key=lambda each: (each[0], each[1].ticket)):
-            self.finish(order, c.ORDER_STATE_EXPIRED, done_msc=ends * 1000)
+        ends = [(end_of(order, self.specs[order.symbol]), order) for order in self.book.active.values()]
+        due = [(end, order) for end, order in ends if end is not None and end * 1000 <= self.now_msc]
+        for end, order in sorted(due, key=lambda each: (each[0], each[1].ticket)):
+            self.finish(order, c.ORDER_STATE_EXPIRED, done_msc=end * 1000)
 
     def _roll_over(self) -> None:
-        """Charge the nights since the day that the account has seen last."""
+        """Charge the nights since the day that the account has seen last, and clear the levels that last for one day."""
         today, last = day_of(self.now_msc // 1000), self.book.day
         self.book.day = today
         if not last or last == today:
             return
         for position in list(self.book.positions.values()):
             spec = self.specs[position.symbol]
-            one = swap(spec, position, self.price_current(position), self.exchange) or 0.0
-            if one:
-                charged = one * nights(last, today, spec.swap_rollover3days)
-                self.book.charge(position.ticket, self.account.rounded(position.swap + charged))
+            if spec.order_gtc_mode == c.SYMBOL_ORDERS_DAILY:
+                self.book.protect(position.ticket, 0.0, 0.0)
+            charged = nights(last, today, spec.swap_rollover3days)
+            if spec.swap_mode in REOPENING and charged:
+                self._reopen(position, today, charged)
+            elif one := swap(spec, position, self.price_current(position), self.exchange):
+                self.book.charge(position.ticket, self.account.rounded(position.swap + one * charged))
+
+    def _reopen(self, position: Position, today: int, charged: int) -> None:
+        series = self.market.series[position.symbol]
+        evening, morning = series.quote_at(today * DAY_SECONDS * 1000 - 1), series.quote_at(self.now_msc)
+        if evening is not None and morning is not None:
+            held = self.book.positions[position.ticket]
+            self.reopen(held, *reopening(self.specs[held.symbol], held, (evening, morning), charged))
 
     def _play_prices(self, symbol: str, playing: Playing) -> None:
         """Look once at all that waits, in its order; then, as backtesting.py does, once more when a position that the bar
@@ -91,14 +107,16 @@ class Matching(Ledger):
 
     def _fill(self, order: Order, price: float) -> bool:
         """Fill what can be had of an order whose price has come; whether that was anything."""
-        gone = order.closes and order.closes not in self.book.positions
-        if gone or not self._affordable(order, price):
+        held = self.book.positions.get(order.closes)
+        if (order.closes and held is None) or not self._affordable(order, price):
             self.finish(order, c.ORDER_STATE_CANCELED)  # [D] retcode 10041's meaning: the activation is rejected, the order cancelled
             return False
         lots = self.fillable(order)
         if not lots:
             self._wait_or_cancel(order)
             return False
+        if held is not None:  # another order may have closed a part of it
+            lots = min(lots, held.volume)
         self.take(order.symbol, lots)
         self.execute(order, price, lots)
         return True
@@ -125,7 +143,11 @@ class Matching(Ledger):
             if holding is not None:
                 self.finish(holding, c.ORDER_STATE_CANCELED)  # [I] orders that hold margin go first
                 continue
-            worst = min(self.book.positions.values(), key=lambda position: self.profit(position) + position.swap)
+            leaving = self._leaving()
+            left = [position for position in self.book.positions.values() if position.ticket not in leaving]
+            if not left or c.ORDER_REASON_SO in leaving.values():
+                return  # what is being closed already must find takers first
+            worst = min(left, key=lambda position: self.profit(position) + position.swap)
             comment = f"[so {now.margin_level:.2f}%/{now.equity:.2f}/{now.margin:.2f}]"
             self._exit(worst, self.price_current(worst), c.ORDER_REASON_SO, comment)
 
@@ -135,7 +157,21 @@ class Matching(Ledger):
         short_of_margin = now.margin > 0 and (now.equity if in_money else now.margin_level) < self.account.stop_out
         return now if short_of_margin or now.equity <= 0 else None
 
+    def _leaving(self) -> dict[int, int]:
+        """The positions that the server is closing already, each with the reason."""
+        return {order.closes: order.reason for order in self.book.active.values() if order.closes and order.reason in _SERVERS}
+
     def _exit(self, position: Position, price: float, reason: int, comment: str) -> None:
+        """Close a position at market. What finds no taker now stays an order that works on."""
+        if position.ticket in self._leaving():
+            return
         kept = comment[: self.account.comment_length]
         what = (self.book.new_order(), position.symbol, position.closing_side, position.volume, price, 0.0, 0.0)
-        self.execute(Order(*what, self.now_msc, position.magic, reason, kept, position.volume, closes=position.ticket), price)
+        order = Order(*what, self.now_msc, position.magic, reason, kept, position.volume, closes=position.ticket)
+        working = replace(order, filling=c.ORDER_FILLING_RETURN)
+        lots = self.fillable(working)
+        if not lots:
+            self.book.place(working)
+            return
+        self.take(order.symbol, lots)
+        self.execute(order if lots == order.volume else working, price, lots)

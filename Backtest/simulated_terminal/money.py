@@ -89,14 +89,15 @@ def profit_in_account(spec: SymbolSpec, earned: float, close_price: float, excha
     return exchange.into_account(earned, spec.currency_profit, selling=earned > 0)
 
 
-def margin(spec: SymbolSpec, lots: float, price: float, leverage: int) -> float:
-    """What the position binds, in the symbol's margin currency.
+def margin(spec: SymbolSpec, lots: float, price: float, leverage: int, *, held: bool = False) -> float:
+    """What an order binds, or with `held` a position that is open, in the symbol's margin currency.
 
     >>> margin(SymbolSpec("XAUUSD", 2, contract_size=100.0, calc_mode=4), 0.01, 1900.0, 100)
     19.0
     """
-    if spec.margin_initial > 0:
-        return lots * spec.margin_initial
+    per_lot = (held and spec.margin_maintenance) or spec.margin_initial
+    if per_lot > 0:
+        return lots * per_lot
     return _MARGIN[spec.calc_mode](spec, lots, price, leverage)
 
 
@@ -140,7 +141,7 @@ def hedged_margin(spec: SymbolSpec, long: Leg, short: Leg, market: tuple[Account
     account, exchange = market
 
     def bound(leg: Leg, lots: float) -> float | None:
-        return margin_in_account(spec, leg.side, margin(spec, lots, leg.price, account.leverage), leg.price, exchange)
+        return margin_in_account(spec, leg.side, margin(spec, lots, leg.price, account.leverage, held=True), leg.price, exchange)
 
     if spec.margin_hedged_use_leg:
         legs = [bound(leg, leg.lots) for leg in (long, short) if leg.lots]
@@ -152,7 +153,7 @@ def hedged_margin(spec: SymbolSpec, long: Leg, short: Leg, market: tuple[Account
         return open_part
     # [I] the covered part, as a contract of its own size (or money per lot), at the larger leg's price
     whole = bound(larger, covered)
-    per_lot = spec.margin_hedged / (spec.margin_initial or spec.contract_size)
+    per_lot = spec.margin_hedged / (spec.margin_maintenance or spec.margin_initial or spec.contract_size)
     return None if whole is None else open_part + whole * per_lot
 
 
@@ -162,7 +163,8 @@ def level(equity: float, bound: float) -> float:
 
 
 _BONDS = frozenset({c.SYMBOL_CALC_MODE_EXCH_BONDS, c.SYMBOL_CALC_MODE_EXCH_BONDS_MOEX})
-_BY_TICK_VALUE = frozenset({c.SYMBOL_CALC_MODE_FUTURES, c.SYMBOL_CALC_MODE_EXCH_FUTURES})
+_OPTIONS = frozenset({c.SYMBOL_CALC_MODE_EXCH_OPTIONS, c.SYMBOL_CALC_MODE_EXCH_OPTIONS_MARGIN})
+_BY_TICK_VALUE = frozenset({c.SYMBOL_CALC_MODE_FUTURES, c.SYMBOL_CALC_MODE_EXCH_FUTURES}) | _OPTIONS
 _Formula = Callable[[SymbolSpec, float, float, int], float]
 _MARGIN: dict[int, _Formula] = {
     c.SYMBOL_CALC_MODE_FOREX: lambda spec, lots, _, leverage: lots * spec.contract_size / leverage,
@@ -174,6 +176,7 @@ _MARGIN: dict[int, _Formula] = {
     c.SYMBOL_CALC_MODE_EXCH_FUTURES: lambda spec, lots, _, __: lots * spec.margin_initial,
     c.SYMBOL_CALC_MODE_EXCH_STOCKS: lambda spec, lots, price, _: lots * spec.contract_size * price,
     c.SYMBOL_CALC_MODE_EXCH_STOCKS_MOEX: lambda spec, lots, price, _: lots * spec.contract_size * price,
+    **dict.fromkeys(_OPTIONS, lambda spec, lots, _, __: lots * spec.margin_initial),  # [I] as futures: no formula is published
     **dict.fromkeys(_BONDS, lambda spec, lots, price, _: lots * spec.contract_size * spec.face_value * price / 100),
     c.SYMBOL_CALC_MODE_SERV_COLLATERAL: lambda *_: 0.0,
 }

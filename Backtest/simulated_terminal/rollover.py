@@ -3,12 +3,14 @@
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal import money
 from Backtest.simulated_terminal.book import Position
+from Backtest.simulated_terminal.market import Quote
 from Backtest.simulated_terminal.orders import DAY_SECONDS
 from Backtest.simulated_terminal.symbols import SymbolSpec
 
 _THURSDAY = 4  # 1970-01-01
 _SATURDAY, _SUNDAY = 6, 0
 _YEAR = 360  # days, of a bank
+REOPENING = frozenset({c.SYMBOL_SWAP_MODE_REOPEN_CURRENT, c.SYMBOL_SWAP_MODE_REOPEN_BID})
 _PERCENT = frozenset({c.SYMBOL_SWAP_MODE_INTEREST_CURRENT, c.SYMBOL_SWAP_MODE_INTEREST_OPEN})
 
 
@@ -43,6 +45,18 @@ def swap(spec: SymbolSpec, position: Position, price: float, exchange: money.Exc
         of = price if spec.swap_mode == c.SYMBOL_SWAP_MODE_INTEREST_CURRENT else position.price_open
         return money.profit_in_account(spec, units * of * rate / 100 / _YEAR, price, exchange)
     return _per_lot(spec, position.volume * rate, price, exchange)
+
+
+def reopening(spec: SymbolSpec, position: Position, quotes: tuple[Quote, Quote], nights: int) -> tuple[float, float]:
+    """The prices at which a position is closed in the evening and opened again in the morning, where that is its swap.
+
+    `quotes` are the last one of the evening and the first one of the morning. A negative swap makes the price worse [I].
+    """
+    evening, morning = quotes
+    closed = evening.bid if position.is_long else evening.ask
+    base = closed if spec.swap_mode == c.SYMBOL_SWAP_MODE_REOPEN_CURRENT else morning.bid
+    points = nights * (-spec.swap_long if position.is_long else spec.swap_short)
+    return closed, round(base + points * spec.point, spec.digits)
 
 
 def _per_lot(spec: SymbolSpec, amount: float, price: float, exchange: money.Exchange) -> float | None:

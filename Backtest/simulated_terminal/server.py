@@ -14,6 +14,7 @@ from Backtest.simulated_terminal.pending_checks import changed
 from Backtest.simulated_terminal.structs import TradeRequest
 
 _ABOUT_ORDERS = frozenset({c.TRADE_ACTION_MODIFY, c.TRADE_ACTION_REMOVE})
+_WITH_NEW_PRICES = frozenset({c.TRADE_RETCODE_REQUOTE, c.TRADE_RETCODE_PRICE_CHANGED})
 _OPENING = frozenset({c.TRADE_ACTION_DEAL, c.TRADE_ACTION_PENDING})
 _ABOUT_POSITIONS = frozenset({c.TRADE_ACTION_DEAL, c.TRADE_ACTION_SLTP, c.TRADE_ACTION_CLOSE_BY})
 
@@ -49,7 +50,7 @@ class TradeServer(Matching):
         case = self._case(request)
         code = objection(case, sending=True)
         if code:
-            shown = case.execution if code == c.TRADE_RETCODE_REQUOTE else None
+            shown = case.execution if code in _WITH_NEW_PRICES else None
             return Answer(code, bid=shown.bid, ask=shown.ask) if shown else Answer(code)
         return _CARRY_OUT[request.action](self, case)
 

@@ -23,6 +23,13 @@ class Sessions:
         until = since + (1 if end is None else end - first)
         return any(begin < until and since < stop for week in (0, _WEEK) for begin, stop in self._in_week(week))
 
+    def next_open(self, second: int) -> int:
+        """The first second from this one on at which there is trading; itself where there is never any."""
+        since = (second - _SUNDAY) % _WEEK
+        return second + min(
+            (max(0, begin + week - since) for week in (0, _WEEK) for begin, stop in self.spans if stop + week > since), default=0
+        )
+
     def _in_week(self, shift: int) -> list[tuple[int, int]]:
         return [(begin + shift, end + shift) for begin, end in self.spans]
 

@@ -8,6 +8,7 @@ from Backtest.simulated_terminal.money import Exchange
 from Backtest.simulated_terminal.structs import SymbolInfo
 from Backtest.simulated_terminal.symbols import SymbolSpec
 
+BOOK_DEPTH = 1  # lines of each side that market_book_get shows
 _PLACE = {name: place for place, name in enumerate(SymbolInfo.__match_args__)}
 
 
@@ -42,6 +43,8 @@ def _constant(spec: SymbolSpec) -> tuple[Any, ...]:
         "expiration_mode": spec.expiration_mode,
         "filling_mode": spec.filling_mode,
         "order_mode": spec.order_mode,
+        "order_gtc_mode": spec.order_gtc_mode,
+        "ticks_bookdepth": BOOK_DEPTH,
         "point": spec.point,
         "trade_tick_size": spec.tick_size,
         "trade_contract_size": spec.contract_size,
@@ -50,6 +53,7 @@ def _constant(spec: SymbolSpec) -> tuple[Any, ...]:
         "volume_step": spec.volume_step,
         "volume_limit": spec.volume_limit,
         "margin_initial": spec.margin_initial,
+        "margin_maintenance": spec.margin_maintenance,
         "margin_hedged": spec.margin_hedged,
         "currency_base": spec.currency_base,
         "currency_profit": spec.currency_profit,

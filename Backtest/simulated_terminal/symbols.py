@@ -23,6 +23,16 @@ FILLING_FOK, FILLING_IOC, FILLING_BOC = 1, 2, 4
 ORDER_MARKET, ORDER_LIMIT, ORDER_STOP, ORDER_STOP_LIMIT, ORDER_SL, ORDER_TP, ORDER_CLOSE_BY = 1, 2, 4, 8, 16, 32, 64
 ORDER_ALL = 127
 EXPIRATION_ALL = 15  # SYMBOL_EXPIRATION_*: one bit for each ORDER_TIME_*
+# what these earn or bind is told by the value of a tick
+_BY_TICK = frozenset(
+    {
+        c.SYMBOL_CALC_MODE_FUTURES,
+        c.SYMBOL_CALC_MODE_CFDINDEX,
+        c.SYMBOL_CALC_MODE_EXCH_FUTURES,
+        c.SYMBOL_CALC_MODE_EXCH_OPTIONS,
+        c.SYMBOL_CALC_MODE_EXCH_OPTIONS_MARGIN,
+    }
+)
 _MOST_DIGITS = 8
 _CURRENCIES = "AUD CAD CHF CNH CZK DKK EUR GBP HKD HUF JPY MXN NOK NZD PLN RUB SEK SGD TRY USD ZAR"
 
@@ -50,12 +60,14 @@ class SymbolSpec:
     sessions: Sessions | None = None  # None: whenever the prices have a bar
     order_mode: int = ORDER_ALL
     expiration_mode: int = EXPIRATION_ALL
+    order_gtc_mode: int = c.SYMBOL_ORDERS_GTC  # what the end of a day takes away: nothing, orders and levels, or orders only
     calc_mode: int = c.SYMBOL_CALC_MODE_FOREX
     currency_base: str = "USD"
     currency_profit: str = "USD"
     currency_margin: str = "USD"
     tick_value: float = 0.0  # per lot and tick, in currency_profit: futures only
     margin_initial: float = 0.0  # per lot, in currency_margin; 0.0: by the formula
+    margin_maintenance: float = 0.0  # the same of an open position; 0.0: as the initial one
     face_value: float = 0.0  # bonds only
     liquidity_rate: float = 0.0  # collateral only: the part of its value that counts
     swap_mode: int = c.SYMBOL_SWAP_MODE_DISABLED
@@ -66,15 +78,20 @@ class SymbolSpec:
     margin_hedged_use_leg: bool = False
     description: str = ""
     path: str = ""
+    visible: bool = True  # in Market Watch from the beginning; one that is not has no ticks until it is selected
 
     def __post_init__(self) -> None:
         if not 0 < self.volume_step <= self.volume_min <= self.volume_max:
             raise BadInput(f"{self.name}: want 0 < volume_step <= volume_min <= volume_max, have {self}")
         if not (self.contract_size > 0 and 0 <= self.digits <= _MOST_DIGITS and self.spread_points >= 0):
             raise BadInput(f"{self.name}: want contract_size > 0, digits from 0 to 8 and spread_points >= 0, have {self}")
-
-        if self.swap_mode > c.SYMBOL_SWAP_MODE_INTEREST_OPEN:
-            raise BadInput(f"{self.name}: swaps by reopening (swap_mode {self.swap_mode}) are not simulated; choose a mode from 0 to 6")
+        if self.calc_mode in _BY_TICK and not (self.tick_size > 0 and self.tick_value > 0):
+            had = f"{self.tick_size} and {self.tick_value}"
+            raise BadInput(f"{self.name}: calc_mode {self.calc_mode} wants tick_size > 0 and tick_value > 0, has {had}")
+        modes = (("swap_mode", self.swap_mode, c.SYMBOL_SWAP_MODE_REOPEN_BID), ("order_gtc_mode", self.order_gtc_mode, 2))
+        for name, mode, last in modes:
+            if not 0 <= mode <= last:
+                raise BadInput(f"{self.name}: {name} is from 0 to {last}, is {mode}")
 
     @property
     def holds_margin(self) -> bool:
@@ -91,8 +108,11 @@ class SymbolSpec:
 
         >>> SymbolSpec("EURUSD", 5).units(0.09134)
         9134.0
+        >>> 0.29 * 1e8, SymbolSpec("BIG", 2, contract_size=1e8).units(0.29)
+        (28999999.999999996, 29000000.0)
         """
-        return round(lots * self.contract_size, 8)
+        # both factors are decimals of few digits: fifteen hold their product, and none of the noise beyond it
+        return float(f"{lots * self.contract_size:.15g}")
 
     def points(self, distance: float) -> int:
         """A distance between prices in whole points, so that it can be compared."""
@@ -131,6 +151,7 @@ class AccountSpec:
     server: str = "Simulated-Demo"
     name: str = "Simulated Trader"
     company: str = "Simulated Broker"
+    trade_mode: int = c.ACCOUNT_TRADE_MODE_DEMO  # what the account says that it is: a demo, a contest or a real one
     dealing: Dealing = PLAIN
     trade_allowed: bool = True
     trade_expert: bool = True
@@ -140,6 +161,8 @@ class AccountSpec:
             raise BadInput(f"an account wants a balance above 0 and a leverage of at least 1, has {self.balance} and {self.leverage}")
         if self.margin_mode not in (0, 1, 2):
             raise BadInput(f"an account's margin_mode is 0 (netting), 1 (exchange) or 2 (hedging), is {self.margin_mode}")
+        if self.trade_mode not in (0, 1, 2):
+            raise BadInput(f"an account's trade_mode is 0 (demo), 1 (contest) or 2 (real), is {self.trade_mode}")
 
     @property
     def hedging(self) -> bool:

@@ -21,6 +21,7 @@ from tests.simulated_terminal.terminals import (
     flat,
     modify,
     pending,
+    protect,
     remove,
     run_out,
     symbol,
@@ -73,21 +74,27 @@ def test_the_same_seed_deals_alike_and_another_one_does_not() -> None:
     assert prices(1) == prices(1) != prices(2)
 
 
-@pytest.mark.parametrize("execution", [REQUEST, INSTANT])
-def test_with_request_and_instant_execution_the_price_must_stay_within_the_deviation(execution: int) -> None:
+@pytest.mark.parametrize(("execution", "code", "text"), [(REQUEST, 10020, "Price changed"), (INSTANT, 10004, "Requote")])
+def test_with_request_and_instant_execution_the_price_must_stay_within_the_deviation(execution: int, code: int, text: str) -> None:
     made = moving(20, execution)
     quoted, filled = [], []
     for _ in range(60):
         request = deal(BUY, 0.01, price=1.1, deviation=10)
         assert made.order_check(request).retcode == 0
         answer = made.order_send(request)
-        assert answer.retcode in (10004, 10009)
+        assert answer.retcode in (code, 10009)
         if answer.retcode == 10009:
             filled.append(round((answer.price - 1.1) * 1e5))
         else:
-            assert (answer.deal, answer.order, answer.comment) == (0, 0, "Requote")
+            assert (answer.deal, answer.order, answer.comment) == (0, 0, text)
             quoted.append(round((answer.ask - 1.1) * 1e5))
     assert max(map(abs, filled)) <= 10 < min(map(abs, quoted))
+
+
+def test_a_dealer_who_is_asked_for_another_price_than_the_one_shown_answers_with_that() -> None:
+    made = terminal(flat(1.1), symbol(execution=REQUEST, spread_points=4))
+    answer = made.order_send(deal(BUY, price=1.1, deviation=3))
+    assert (answer.retcode, answer.bid, answer.ask) == (10004, 1.1, 1.10004)
 
 
 @pytest.mark.parametrize("execution", [MARKET, EXCHANGE])
@@ -198,6 +205,54 @@ def test_a_rest_that_has_nothing_left_to_close_is_cancelled() -> None:
     run_out(made)
     assert [each[1:] for each in exits(made)] == [(1.05, "[sl 1.05000]")]
     assert made.history_orders_get(ticket=working.order)[0].state == 2
+
+
+@pytest.mark.parametrize(
+    ("levels", "row", "text"), [({"sl": 1.05}, (1.1, 1.1, 1.04, 1.045), "sl"), ({"tp": 1.15}, (1.1, 1.2, 1.1, 1.16), "tp")]
+)
+def test_a_level_that_finds_too_few_takers_closes_a_part_and_its_order_works_on(levels: dict[str, float], row: Any, text: str) -> None:
+    made = terminal([*flat(1.1, 2), row, *flat(row[3], 3)], symbol(), AccountSpec(1e6, dealing=Dealing(lots_per_tick=0.5)))
+    ticket = done(made.order_send(deal(volume=0.5))).order
+    made.clock.sleep(3600)
+    second = done(made.order_send(deal(volume=0.5))).order
+    for each in (ticket, second):
+        done(made.order_send(protect(each, **levels)))
+    made.clock.sleep(3600)
+    made.clock.sleep(0.5)
+    level = next(iter(levels.values()))
+    comment = f"[{text} {level:.5f}]"
+    assert [each[1:] for each in exits(made)] == [(level, comment)]
+    still = made.positions_get()[0]
+    working = made.orders_get()[0]
+    assert (working.comment, working.type, working.volume_current, working.state) == (comment, SELL, still.volume, 1)
+    assert made.order_send(close(still)).retcode == 10039
+    run_out(made)
+    assert [(price, note) for _, price, note in exits(made)] == [(level, comment), (row[3], comment)]
+    assert (made.positions_total(), made.orders_total()) == (0, 0)
+
+
+def test_of_a_position_larger_than_the_takers_the_rest_leaves_at_the_next_ticks() -> None:
+    rows = [*flat(1.1, 3), (1.1, 1.1, 1.04, 1.045), *flat(1.046, 3)]
+    made = terminal(rows, symbol(execution=EXCHANGE), AccountSpec(1e6, dealing=Dealing(lots_per_tick=0.2)))
+    ticket = made.order_send(deal(volume=0.3, sl=1.05, type_filling=RETURN)).order
+    made.clock.sleep(3600)
+    assert made.positions_get(ticket=ticket)[0].volume == 0.3
+    run_out(made)
+    parts = [(each.volume, each.price, each.comment) for each in made.history_deals_get(*ALL) if each.entry == 1]
+    assert parts == [(0.2, 1.05, "[sl 1.05000]"), (0.1, 1.046, "[sl 1.05000]")]
+    order = made.history_orders_get(position=ticket)[-1]
+    assert (order.volume_initial, order.volume_current, order.state, order.type_filling) == (0.3, 0.0, 4, RETURN)
+
+
+def test_a_stop_out_closes_what_finds_takers_and_its_order_works_on() -> None:
+    made = terminal([*flat(1.1, 2), *flat(1.003, 6)], symbol(execution=EXCHANGE), AccountSpec(1_000.0, dealing=Dealing(lots_per_tick=0.05)))
+    ticket = made.order_send(deal(volume=0.1, type_filling=RETURN)).order
+    made.clock.sleep(3600)
+    assert made.positions_get(ticket=ticket)[0].volume == 0.1
+    run_out(made)
+    outs = [(each.volume, each.price, each.comment) for each in made.history_deals_get(*ALL) if each.reason == 6]
+    assert outs == [(0.05, 1.003, "[so 27.27%/30.00/110.00]")] * 2
+    assert made.positions_total() == 0
 
 
 def test_pending_orders_fill_in_parts_as_their_filling_says() -> None:

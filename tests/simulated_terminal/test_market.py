@@ -359,5 +359,5 @@ def test_a_symbol_whose_money_cannot_be_converted_is_refused() -> None:
     with pytest.raises(BadInput, match="EURJPY: needs prices that turn EUR into USD") as caught:
         terminal(flat(120.0), symbol("EURJPY", digits=3, tick_size=0.001))
     assert len(caught.value.mistakes) == 2
-    with pytest.raises(BadInput, match="calculation mode 34 is not simulated"):
-        terminal(flat(1.1), symbol(calc_mode=34))
+    with pytest.raises(BadInput, match="calculation mode 35 is not simulated"):
+        terminal(flat(1.1), symbol(calc_mode=35))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from Backtest.errors import BadInput
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, SymbolSpec
 from tests.simulated_terminal.terminals import BUY, H1, SELL, T0, bars, deal, done, flat, market_terminal, symbol, terminal
 
@@ -95,6 +96,30 @@ def test_futures_earn_by_the_tick_and_bind_a_fixed_margin() -> None:
     made = terminal(flat(4500.0), spec, AccountSpec(1e6))
     assert made.order_calc_profit(BUY, "ESZUSD", 2.0, 4500.0, 4501.0) == 100.0
     assert made.order_calc_margin(BUY, "ESZUSD", 2.0, 4500.0) == 10_000.0
+
+
+@pytest.mark.parametrize("mode", [34, 36])
+def test_options_earn_and_bind_as_futures_do(mode: int) -> None:
+    spec = SymbolSpec("OPT", 2, 1.0, tick_size=0.01, tick_value=1.0, volume_min=1.0, volume_step=1.0, margin_initial=50.0, calc_mode=mode)
+    made = terminal(flat(10.0), spec)
+    assert made.order_calc_profit(SELL, "OPT", 3.0, 10.0, 9.5) == 150.0
+    assert made.order_calc_margin(BUY, "OPT", 3.0, 10.0) == 150.0
+
+
+def test_an_open_position_binds_its_maintenance_margin_and_an_order_the_initial_one() -> None:
+    ticks: dict[str, Any] = {"tick_size": 0.01, "tick_value": 1.0, "volume_min": 1.0, "volume_step": 1.0}
+    spec = SymbolSpec("FUT", 2, 1.0, margin_initial=500.0, margin_maintenance=400.0, calc_mode=33, **ticks)
+    made = terminal(flat(10.0), spec)
+    assert (made.symbol_info("FUT").margin_initial, made.symbol_info("FUT").margin_maintenance) == (500.0, 400.0)
+    assert made.order_check(deal(symbol="FUT", volume=2.0)).margin == 1000.0
+    done(made.order_send(deal(symbol="FUT", volume=2.0)))
+    assert made.account_info().margin == 800.0
+
+
+@pytest.mark.parametrize("mode", [1, 3, 33, 34, 36])
+def test_what_is_counted_in_ticks_needs_the_value_of_one(mode: int) -> None:
+    with pytest.raises(BadInput, match=f"calc_mode {mode} wants tick_size > 0 and tick_value > 0"):
+        SymbolSpec("FUT", 2, 1.0, calc_mode=mode)
 
 
 @pytest.mark.parametrize(("mode", "expected"), [(5, 144_000.0), (2, 144_000.0), (32, 144_000.0), (4, 1440.0)])

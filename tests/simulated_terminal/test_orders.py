@@ -334,6 +334,8 @@ def test_the_history_is_found_by_its_times_both_ends_included(made: SimulatedTer
     assert [each.entry for each in made.history_deals_get(T0 + 1, T0 + 3600)] == [1]
     assert [each.entry for each in made.history_deals_get(T0 + 3600, T0 + 3600)] == [1]
     assert made.history_deals_get(T0 + 3601, T0 + 9999) == ()
+    out = made.history_deals_get(T0 + 3600, T0 + 3600)[0]
+    assert made.history_deals_get(ticket=out.ticket) == made.history_deals_get(ticket=out.order) == (out,)
     assert [each.type for each in made.history_orders_get(*ALL)] == [0, 1]
     assert made.history_orders_get(*ALL, group="!*") == ()
 

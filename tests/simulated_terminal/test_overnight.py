@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from Backtest.errors import BadInput
-from Backtest.simulated_terminal import AccountSpec, SimulatedTerminal, SymbolSpec
+from Backtest.simulated_terminal import AccountSpec, Dealing, SimulatedTerminal, SymbolSpec
 from tests.simulated_terminal.terminals import (
     ALL,
     BUY,
@@ -87,9 +87,58 @@ def test_swaps_in_another_currency_come_home_at_the_market() -> None:
     assert made.positions_get()[0].swap == -8.0  # 1000 yen
 
 
-def test_swaps_by_reopening_are_refused() -> None:
-    with pytest.raises(BadInput, match="swaps by reopening"):
-        symbol(swap_mode=7)
+@pytest.mark.parametrize(
+    ("mode", "side", "opened"),
+    [(7, BUY, 1.10004), (7, SELL, 1.10008), (8, BUY, 1.20004), (8, SELL, 1.19998)],
+)
+def test_a_swap_can_be_a_new_beginning_at_another_price(mode: int, side: int, opened: float) -> None:
+    spec = symbol(swap_mode=mode, swap_long=-4.0, swap_short=-2.0, spread_points=10)
+    made = terminal([*flat(1.1, 24), *flat(1.2, 3)], spec, AccountSpec(1e5))
+    first = done(made.order_send(deal(side, 0.1, magic=7, comment="mine", sl=1.0 if side == BUY else 1.3)))
+    pass_hours(made, 24)
+    position = made.positions_get()[0]
+    assert position.price_open == opened  # the last price of the day, or the new day's bid, made worse by the points
+    assert (position.ticket != first.order, position.identifier) == (True, first.order)
+    assert (position.magic, position.comment, position.volume, position.sl) == (7, "mine", 0.1, 1.0 if side == BUY else 1.3)
+    out, again = made.history_deals_get(position=first.order)[1:]
+    assert [(each.entry, each.reason, each.order, each.type) for each in (out, again)] == [(1, 7, 0, 1 - side), (0, 7, 0, side)]
+    assert (out.price, out.profit) == (1.1 if side == BUY else 1.1001, -1.0)  # the spread
+    assert (again.price, again.profit) == (opened, 0.0)
+    assert made.account_info().balance == 1e5 - 1.0
+    done(made.order_send(close(position)))
+    assert [each.entry for each in made.history_deals_get(position=first.order)] == [0, 1, 0, 1]
+
+
+def test_an_order_that_closes_a_position_follows_it_into_the_new_day() -> None:
+    spec = symbol(swap_mode=7, swap_long=-4.0, execution=3)
+    made = terminal(flat(1.1, 30), spec, AccountSpec(1e5, dealing=Dealing(lots_per_tick=0.1)))
+    made.order_send(deal(volume=0.2, type_filling=2))
+    pass_hours(made, 23)
+    made.clock.sleep(0.5)
+    assert made.order_send(close(made.positions_get()[0], type_filling=2)).volume == 0.1
+    pass_hours(made, 2)
+    assert made.positions_total() == made.orders_total() == 0
+    assert made.account_info().balance == pytest.approx(1e5 - 0.4)
+
+
+@pytest.mark.parametrize("mode", [-1, 9])
+def test_swaps_are_charged_in_a_known_mode(mode: int) -> None:
+    with pytest.raises(BadInput, match=f"swap_mode is from 0 to 8, is {mode}"):
+        symbol(swap_mode=mode)
+
+
+@pytest.mark.parametrize(("mode", "orders", "level"), [(0, 1, 1.0), (1, 0, 0.0), (2, 0, 1.0)])
+def test_the_end_of_a_day_may_take_away_orders_and_levels(mode: int, orders: int, level: float) -> None:
+    made = terminal(flat(1.1, 30), symbol(order_gtc_mode=mode))
+    assert made.symbol_info("EURUSD").order_gtc_mode == mode
+    done(made.order_send(deal(sl=1.0)))
+    ticket = done(made.order_send(pending(BUY_LIMIT, 1.05))).order
+    pass_hours(made, 23)
+    assert (made.orders_total(), made.positions_get()[0].sl) == (1, 1.0)
+    pass_hours(made, 1)
+    assert (made.orders_total(), made.positions_get()[0].sl) == (orders, level)
+    if not orders:
+        assert made.history_orders_get(ticket=ticket)[0].state == 6
 
 
 def test_a_swap_is_in_the_equity_and_becomes_money_with_the_part_that_closes() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal
+from Backtest.simulated_terminal.sessions import sessions
 from tests.simulated_terminal.terminals import (
     ALL,
     BUY,
@@ -254,6 +255,18 @@ def test_an_order_expires_at_its_moment(terms: dict[str, int], ends: int | None)
     assert [(order.state, order.time_done - T0, order.volume_current, order.position_id) for order in past] == (
         [] if ends is None else [(6, ends, 0.1, 0)]
     )
+
+
+@pytest.mark.parametrize(
+    ("week", "ends"), [("Mon-Fri 00:00-24:00", 86_399), ("Mon-Tue 08:00-22:00", 86_400 + 8 * 3600), ("Mon 01:00-05:00", None)]
+)
+def test_an_order_for_a_whole_day_lasts_until_there_is_trading(week: str, ends: int | None) -> None:
+    made = terminal(flat(1.1, 60), symbol(sessions=sessions(week)))
+    while made.clock.progress[0] < 10 and made.order_send(pending(BUY_LIMIT, 1.0, type_time=3, expiration=T0 + 5)).retcode != 10009:
+        made.clock.sleep(60)
+    while made.orders_get() and made.clock.progress[0] < 60:
+        made.clock.sleep(60)
+    assert [(each.state, each.time_done - T0) for each in made.history_orders_get(*ALL)] == ([] if ends is None else [(6, ends)])
 
 
 def test_an_order_that_becomes_a_day_order_later_lasts_for_that_day() -> None:

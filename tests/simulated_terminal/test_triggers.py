@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from Backtest.errors import BadInput
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, SymbolSpec, parity_account, parity_symbol
 from Backtest.simulated_terminal.book import Book, Kind, Position, Trigger
 from tests.simulated_terminal.terminals import (
@@ -232,6 +233,9 @@ def test_account_and_terminal_tell_what_they_are() -> None:
     assert (info.margin_mode, info.margin_so_mode, info.margin_so_call, info.margin_so_so, info.trade_mode) == (2, 0, 50.0, 30.0, 0)
     assert (program.connected, program.trade_allowed, program.maxbars) == (True, True, 100_000)
     assert made.version()[0] == 500
+    assert terminal(flat(1.1), account=AccountSpec(trade_mode=2)).account_info().trade_mode == 2
+    with pytest.raises(BadInput, match="trade_mode is 0"):
+        AccountSpec(trade_mode=3)
     for wrong in ({"login": 13}, {"login": 12, "password": "x"}, {"login": 12, "server": "There"}):
         assert made.initialize(**wrong) is False
         assert made.last_error() == (-6, "Terminal: Authorization failed")
