@@ -22,7 +22,7 @@ LAYERS = {
         "audit_logger mt5_connector backtesting_bridge trade_book kill_switch logs",
         "locks order_requests sizing indicators",
         "risk config explanations",
-        "model clock errors outcomes redaction",
+        "model clock errors outcomes redaction comparison",
     ],
     "Backtest": [
         "run_backtest codes lookahead",
