@@ -31,6 +31,11 @@ class Source:
         info = self._terminal.terminal_info()
         return bool(info.connected) if info is not None else self._failed()
 
+    def identity(self) -> tuple[int, str]:
+        """Login and server of its account."""
+        info = self._terminal.account_info()
+        return (int(info.login), str(info.server)) if info is not None else self._failed()
+
     def symbol(self, name: str) -> Any | None:
         """The `symbol_info`; None when there is no such symbol."""
         info = self._terminal.symbol_info(name)

@@ -52,7 +52,8 @@ class PaperTerminal(TradeFunctions, AccountFunctions):
     `state_file` keeps the account over a restart, also after a kill. `tell` is given sentences for people. Any call raises
     BadInput while the money of one of `symbols` cannot be told in the account's currency.
 
-    While the source does not answer, questions fail with its error, and requests are answered as without a server (10031).
+    While the source does not answer, or is logged in to another account than before, questions fail with its error, and
+    requests are answered as without a server (10031).
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class PaperTerminal(TradeFunctions, AccountFunctions):
         self._asked = Source(source)
         self._tape = Tape(self._asked, self._market, self._server, now=now, tell=tell)
         self._tell = tell
+        self._identity: tuple[int, str] | None = None  # login and server of the source
         self._lost: Refused | None = None
         self._journal = Journal(state_file, _belongs_to(account)) if state_file else None
         saved = self._journal.restore(self._book) if self._journal else None
@@ -146,6 +148,10 @@ class PaperTerminal(TradeFunctions, AccountFunctions):
                 self._lost = lost
 
     def _look(self) -> None:
+        identity = self._asked.identity()
+        if self._identity not in (None, identity):
+            raise Refused("Terminal: Authorization failed", c.RES_E_AUTH_FAILED)  # these are another server's prices
+        self._identity = identity
         if self._place is not None:
             self._tape.resume(self._place)
             self._place = None
