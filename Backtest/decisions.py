@@ -57,17 +57,35 @@ class ClosedTrade:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingOrder:
+    """An entry of this strategy that waits at the broker for its price. `bar` and `leg` name the decision that placed it."""
+
+    bar: pd.Timestamp
+    leg: int
+    size: float  # as it was decided: units, or a fraction of the equity
+    limit: float | None = None
+    stop: float | None = None  # None also once a stop-limit order's stop price was reached
+    sl: float | None = None
+    tp: float | None = None
+    tag: object = None
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """What the strategy is shown: `cash` is the equity without the open trades below, in the symbol's quote currency."""
 
     cash: float
-    open: tuple[OpenTrade, ...] = ()
+    open: tuple[OpenTrade, ...] = ()  # in the order in which they were opened
     closed: Sequence[ClosedTrade] = ()  # all of them, oldest first
+    orders: tuple[WaitingOrder, ...] = ()  # in the order in which they were placed
 
 
 @dataclass(frozen=True, slots=True)
 class Enter:
-    """`Strategy.buy` or `sell`: `size` is units, or a fraction of the equity where it lies between -1 and 1."""
+    """`Strategy.buy` or `sell`: `size` is units, or a fraction of the equity where it lies between -1 and 1.
+
+    With a `limit` or a `stop` it waits for its price, else it is filled at the next one.
+    """
 
     leg: int
     size: float
@@ -99,4 +117,13 @@ class Protect:
     tp: float | None
 
 
-Decision = Enter | Close | Protect
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """`Order.cancel` of an entry that waits: the one that was decided as `order_leg` on the bar `order_bar`."""
+
+    leg: int
+    order_bar: pd.Timestamp
+    order_leg: int
+
+
+Decision = Enter | Close | Protect | Cancel

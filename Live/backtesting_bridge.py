@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 from backtesting import Strategy
 
 from Backtest.bars import Timeframe, timeframe
-from Backtest.decisions import Account, Bar, Close, Decision, Enter, Protect
+from Backtest.decisions import Account, Bar, Cancel, Close, Decision, Enter, Protect, WaitingOrder
 from Backtest.errors import BadInput
 from Backtest.session import StrategySession
 from Backtest.strategies import DEFAULTS
@@ -62,7 +63,7 @@ class BacktestingBridge:
     ) -> pd.DataFrame:
         """What the strategy decides on each closed bar between two moments, indexed by bar time.
 
-        Columns `signal` (BUY, SELL, CLOSE, PROTECT or HOLD: the bar's last decision), `confidence` (1.0, of HOLD 0.0), `price`
+        Columns `signal` (BUY, SELL, CLOSE, PROTECT, CANCEL or HOLD: the bar's last decision), `confidence` (1.0, of HOLD 0.0), `price`
         (the bar's close) and `strategy_id`; with `indicators`, such as {'RSI': {'timeperiod': 14}}, their columns too. Moments
         without a time zone are on the server's clock. The strategy starts earlier, so that its indicators have values; its
         orders fill as in a backtest. Raises BadInput, Unreachable, or StrategyFailed for what the strategy itself raises.
@@ -149,15 +150,22 @@ class BacktestingBridge:
 
     def _intents(self, decision: Decision, all_of_bar: Sequence[Decision], shown: Account, bar: BarId) -> Iterator[Intent]:
         leg = str(decision.leg)
-        if isinstance(decision, Protect):
+        if isinstance(decision, Cancel):
+            side = next((_side_of_size(order.size) for order in shown.orders if _placed_by(order, decision)), Side.BUY)
+            placed_on = replace(bar, epoch=int(decision.order_bar.timestamp()))
+            yield _intent(bar, Kind.CANCEL, leg, side, cancels=client_order_id(placed_on, Kind.PENDING, str(decision.order_leg)))
+        elif isinstance(decision, Protect):
             side, levels = _side_of(shown, decision.ticket), {"sl": decision.sl, "tp": decision.tp}
             yield _intent(bar, Kind.SLTP, leg, side, position=Ticket(decision.ticket), **levels)
         elif isinstance(decision, Close):
             kind = Kind.EXIT if decision.full else Kind.PARTIAL
             side = _side_of(shown, decision.ticket).opposite
             yield _intent(bar, kind, leg, side, size=decision.units, position=Ticket(decision.ticket), tag=decision.tag)
+        elif decision.limit or decision.stop:
+            levels = {"limit": decision.limit, "stop": decision.stop, "sl": decision.sl, "tp": decision.tp}
+            yield _intent(bar, Kind.PENDING, leg, _side_of_size(decision.size), size=decision.size, tag=decision.tag, **levels)
         else:
-            side = Side.BUY if decision.size > 0 else Side.SELL
+            side = _side_of_size(decision.size)
             if not self.backtest["hedging"]:
                 for part, taken in _taken_from(decision, all_of_bar, shown):
                     yield _intent(bar, Kind.EXIT, f"{leg}.{part}", side, **taken)
@@ -201,7 +209,7 @@ def signal_of(decision: Decision) -> str:
     """The word for a decision in the table of signals."""
     if isinstance(decision, Enter):
         return "BUY" if decision.size > 0 else "SELL"
-    return "CLOSE" if isinstance(decision, Close) else "PROTECT"
+    return "CLOSE" if isinstance(decision, Close) else "CANCEL" if isinstance(decision, Cancel) else "PROTECT"
 
 
 def spec_of(symbol_info: Any) -> SymbolSpec:
@@ -223,7 +231,7 @@ def _taken_from(entry: Enter, all_of_bar: Sequence[Decision], shown: Account) ->
     for number, trade in enumerate(opposite):
         yield str(number), {"size": abs(trade.size), "position": Ticket(trade.ticket), "tag": trade.tag}
     for before in all_of_bar:
-        if isinstance(before, Enter) and before.leg < entry.leg and before.size * entry.size < 0:
+        if isinstance(before, Enter) and before.leg < entry.leg and before.size * entry.size < 0 and not (before.limit or before.stop):
             yield f"{_OPENED_BY}{before.leg}", {"tag": before.tag}
 
 
@@ -232,9 +240,16 @@ def opened_by(leg: str) -> str:
     return leg.rpartition(_OPENED_BY)[2]
 
 
-def _side_of(shown: Account, ticket: int) -> Side:
-    size = next(trade.size for trade in shown.open if trade.ticket == ticket)
+def _side_of_size(size: float) -> Side:
     return Side.BUY if size > 0 else Side.SELL
+
+
+def _placed_by(order: WaitingOrder, decision: Cancel) -> bool:
+    return (order.bar, order.leg) == (decision.order_bar, decision.order_leg)
+
+
+def _side_of(shown: Account, ticket: int) -> Side:
+    return _side_of_size(next(trade.size for trade in shown.open if trade.ticket == ticket))
 
 
 def _field(info: Any, name: str) -> Any:

@@ -6,15 +6,25 @@ from typing import Any
 
 from Live.backtesting_bridge import opened_by
 from Live.desk import Desk
-from Live.model import Intent, Kind, Order, Quote, Side, Status, SymbolSpec, Ticket, client_order_id
-from Live.order_requests import Label, Levels, Market, close_request, entry_request, protect_request
+from Live.model import AGAIN, Intent, Kind, Order, Quote, Side, Status, SymbolSpec, Ticket, client_order_id
+from Live.order_requests import (
+    Label,
+    Levels,
+    Market,
+    Trigger,
+    close_request,
+    entry_request,
+    pending_request,
+    protect_request,
+    remove_request,
+)
 from Live.risk import capped
 from Live.sizing import Sizing, TooSmall, check_affordable, lots_of_units, risk_lots, strategy_units
 
 # Of a close: it is done, or there was nothing left to close.
 CLOSED_WELL = frozenset({Status.FILLED, Status.CANCELLED})
+CARRIED_ALONE = (Kind.SLTP, Kind.CANCEL)
 RISK_SLACK = 0.1  # by how much the risk of an entry may grow between its sizing and its send
-AGAIN = "+"  # behind the leg of an order that is decided a second time
 
 
 class IntentCarrier:
@@ -34,28 +44,37 @@ class IntentCarrier:
             if intent.kind is Kind.ENTRY:
                 done = [order for order in earlier if order.intent.leg.startswith(f"{intent.leg}.")]
                 blocked = self._enter(intent, reducing, blocked, done) or blocked
-            elif intent.kind is Kind.SLTP:
-                self._protect(intent)
+            elif intent.kind is Kind.PENDING:
+                self._place(intent, blocked)
+            elif intent.kind in CARRIED_ALONE:
+                self._carry(intent)
             else:
                 blocked = _blocking(self._close(intent, intent.size)) or blocked
 
     def reclose(self, order: Order) -> None:
-        """Decide a full close, or levels, again whose order is proved not to have happened, if the position is still there.
+        """Decide a full close, levels, or a cancellation again whose order is proved not to have happened, if the position is still there.
 
         Closing all of a position by ticket cannot open anything: the server refuses a second one. Levels are absolute: setting
         them twice is setting them once, unless others were decided since. A part is not closed again: twice would be too much.
         """
         old, record = order.intent, self._desk.record
-        position = self._desk.state.position(old.position)
-        if position is None or old.kind not in (Kind.EXIT, Kind.SLTP):
+        if not self._is_wanted_again(order):
             return
-        # an entry may have taken a part only, of a trade that the intent names as a whole
-        wanted = (order.volume or 0.0) >= position.lots if old.kind is Kind.EXIT else record.is_newest(old)
         leg = f"{old.leg}{AGAIN}"
         again = replace(old, leg=leg, order_id=client_order_id(old.bar, old.kind, leg))
-        if wanted and record.order(again.order_id) is None:
+        if record.order(again.order_id) is None:
             record.add_intent(again)
-            self._close(again, again.size) if old.kind is Kind.EXIT else self._protect(again)
+            self._close(again, again.size) if old.kind is Kind.EXIT else self._carry(again)
+
+    def _is_wanted_again(self, order: Order) -> bool:
+        old = order.intent
+        if old.kind is Kind.CANCEL:
+            return True
+        position = self._desk.state.position(old.position)
+        if position is None or old.kind not in (Kind.EXIT, Kind.SLTP):
+            return False
+        # an entry may have taken a part only, of a trade that the intent names as a whole
+        return (order.volume or 0.0) >= position.lots if old.kind is Kind.EXIT else self._desk.record.is_newest(old)
 
     def _failed_to_close(self, order: Order) -> bool:
         closes = order.intent.kind in (Kind.EXIT, Kind.PARTIAL) and order.status is not Status.PENDING
@@ -89,15 +108,65 @@ class IntentCarrier:
             return self._end(intent, Status.CANCELLED, "the position is closed already")
         return self._send(intent, protect_request(position, Levels(intent.sl, intent.tp), self._market().spec))
 
+    def _carry(self, intent: Intent) -> Status:
+        return self._protect(intent) if intent.kind is Kind.SLTP else self._cancel(intent)
+
+    def _cancel(self, intent: Intent) -> Status:
+        placed = self._desk.record.order(intent.cancels or "")
+        if placed is None or placed.ticket is None or placed not in self._desk.state.waiting:
+            return self._end(intent, Status.CANCELLED, "the order does not wait any more")
+        status = self._send(intent, remove_request(self._symbol, placed.ticket))
+        self._desk.executor.settle()  # whether it was cancelled, or filled before that
+        return status
+
     # entries
+
+    def _place(self, intent: Intent, blocked: str | None) -> None:
+        """Let an entry wait at the server for its price. Its size is that of now: fractions and risks are of today's equity."""
+        if refusal := self._refusal(intent, blocked):
+            self._end(intent, *refusal)
+            return
+        market = self._market()
+        trigger = Trigger(intent.limit, intent.stop, Levels(intent.sl, intent.tp))
+        try:
+            lots = self._capped(intent, lots_of_units(self._units_of_waiting(intent, market, trigger), market.spec), market.spec)
+        except TooSmall as reason:
+            self._end(intent, Status.DENIED, str(reason))
+            return
+        request = pending_request(intent.side, lots, market, self._label, trigger=trigger)
+        self._send(
+            intent,
+            request,
+            gate=lambda quote: self._may_enter(intent, quote),
+            instead=lambda quote: self._what_is_left(intent, lots, trigger, quote),
+        )
+
+    def _what_is_left(self, intent: Intent, lots: float, trigger: Trigger, quote: Quote) -> dict[str, Any] | None:
+        """The request in place of one whose price the market has passed: a backtest fills it at the next price, or waits for the limit."""
+        market, left = Market(self._market().spec, quote), trigger.at(quote, intent.side)
+        if left.is_met(quote, intent.side):
+            return entry_request(intent.side, lots, market, self._label, trigger.levels)
+        return None if left == trigger else pending_request(intent.side, lots, market, self._label, trigger=left)
+
+    def _units_of_waiting(self, intent: Intent, market: Market, trigger: Trigger) -> float:
+        quote = market.quote
+        price = quote.price_for(intent.side) if trigger.is_met(quote, intent.side) else trigger.price
+        expected = Quote(price, price, quote.epoch)
+        if self._sizing.rule_for(intent.sl) == "strategy":
+            return abs(strategy_units(self._sizing, intent.size or 0.0, self._desk.state.shown(self._symbol), expected))
+        return market.spec.units(self._lots_by_rule(intent, expected, market.spec))
+
+    def _refusal(self, intent: Intent, blocked: str | None) -> tuple[Status, str] | None:
+        """Why an entry is not even tried."""
+        late = self._too_late(intent)
+        return (Status.EXPIRED, late) if late else (Status.DENIED, blocked) if blocked else None
 
     def _enter(self, intent: Intent, reducing: Sequence[Intent], blocked: str | None, done: Sequence[Order]) -> str | None:
         """Close the opposite trades that the entry takes from, then open what is left of it. Returns what blocks later entries.
 
         `done` are those that an earlier run has closed for it.
         """
-        refusal = (Status.EXPIRED, late) if (late := self._too_late(intent)) else (Status.DENIED, blocked) if blocked else None
-        if refusal is not None:
+        if refusal := self._refusal(intent, blocked):
             for each in (*reducing, intent):
                 self._end(each, *refusal)
             return blocked
@@ -165,9 +234,12 @@ class IntentCarrier:
         desk = self._desk
         if self._sizing.rule_for(intent.sl) == "strategy":
             check_affordable(self._sizing, intent.size or 0.0, units, desk.state.shown(self._symbol), market.quote)
-        lots = lots_of_units(units, market.spec)
+        return self._capped(intent, lots_of_units(units, market.spec), market.spec)
+
+    def _capped(self, intent: Intent, lots: float, spec: SymbolSpec) -> float:
+        desk = self._desk
         limit, held = desk.config.max_position_size, desk.state.open_lots(self._symbol)
-        allowed = capped(lots, held, limit, market.spec)
+        allowed = capped(lots, held, limit, spec)
         if not allowed:
             raise TooSmall(f"MAX_POSITION_SIZE={limit:g} lots leaves nothing: {held:g} lots are open")
         if allowed < lots:
@@ -176,13 +248,11 @@ class IntentCarrier:
         return allowed
 
     def _gate(self, intent: Intent, lots: float, quote: Quote) -> str | None:
+        return self._may_enter(intent, quote) or self._too_far(quote) or self._too_risky(intent, lots, quote)
+
+    def _may_enter(self, intent: Intent, quote: Quote) -> str | None:
         denial = self._desk.state.can_trade(self._symbol, quote, asking=intent.order_id)
-        return (
-            self._too_late(intent)
-            or (None if denial is None else str(denial))
-            or self._too_far(quote)
-            or self._too_risky(intent, lots, quote)
-        )
+        return self._too_late(intent) or (None if denial is None else str(denial))
 
     def _too_far(self, quote: Quote) -> str | None:
         """What a crash or a silent terminal has held up is not sent far from where the backtest would have entered: its bar's open."""

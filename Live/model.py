@@ -33,9 +33,11 @@ class Side(enum.Enum):
 
 
 class Kind(enum.Enum):
-    """What an order is for. An entry adds risk; all others take it away or limit it."""
+    """What an order is for. ENTRY and PENDING add risk; all others take it away or limit it."""
 
-    ENTRY = "ENTRY"
+    ENTRY = "ENTRY"  # at market
+    PENDING = "PENDING"  # an entry that waits at the server for its price
+    CANCEL = "CANCEL"  # takes such an order away
     EXIT = "EXIT"  # closes all of a position
     PARTIAL = "PARTIAL"  # closes a part
     SLTP = "SLTP"  # sets stop loss and take profit
@@ -79,6 +81,7 @@ MOVES: dict[Status, frozenset[Status]] = {
     _S.FILLED: frozenset(),
     _S.LATE_FILLED: frozenset(),
 }
+AGAIN = "+"  # behind the leg of an order that is decided a second time
 UNSETTLED = frozenset({_S.SUBMITTED, _S.UNKNOWN, _S.UNRESOLVED})  # it may have happened: no new risk on this symbol
 
 
@@ -270,6 +273,25 @@ class Intent:
     tp: float | None = None
     position: Ticket | None = None
     tag: object = None
+    limit: float | None = None  # of PENDING: the worst price at which it may fill
+    stop: float | None = None  # of PENDING: the price that must be reached first
+    cancels: ClientOrderId | None = None  # of CANCEL: the order that is taken away
+
+    @property
+    def is_entry(self) -> bool:
+        """Whether it adds risk."""
+        return self.kind in (Kind.ENTRY, Kind.PENDING)
+
+    @property
+    def order_type(self) -> str:
+        """MARKET, LIMIT, STOP or STOP_LIMIT."""
+        waits_for = [name for name, price in (("STOP", self.stop), ("LIMIT", self.limit)) if price is not None]
+        return "_".join(waits_for) or "MARKET"
+
+    @property
+    def number(self) -> int:
+        """The decision's ordinal among those of its bar, also where it was decided again, or belongs to another one."""
+        return int(self.leg.rstrip(AGAIN).split(".")[0])
 
     @property
     def symbol(self) -> str:

@@ -6,13 +6,15 @@ with its type here. Constants are those of `MetaTrader5/__init__.py` 5.0.6231.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from Live.model import Magic, Position, Quote, Side, SymbolSpec, Ticket
 
 TRADE_ACTION_DEAL = 1
+TRADE_ACTION_PENDING = 5
 TRADE_ACTION_SLTP = 6
+TRADE_ACTION_REMOVE = 8
 ORDER_TYPE = {Side.BUY: 0, Side.SELL: 1}
 ORDER_TIME_GTC = 0
 FOK, IOC, RETURN = 0, 1, 2
@@ -28,8 +30,11 @@ _TYPES = (
 )
 _NEEDED: Mapping[Any, tuple[str, ...]] = {
     TRADE_ACTION_DEAL: ("symbol", "volume", "type", "price"),
+    TRADE_ACTION_PENDING: ("symbol", "volume", "type", "price"),
     TRADE_ACTION_SLTP: ("symbol", "position", "sl", "tp"),
+    TRADE_ACTION_REMOVE: ("order",),
 }
+_WITH_VOLUME = (TRADE_ACTION_DEAL, TRADE_ACTION_PENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,34 @@ class Levels:
 NO_LEVELS = Levels()
 
 
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What an entry waits for: that the market reaches `stop`, then that it can be had at `limit` or better; None: no such price."""
+
+    limit: float | None = None
+    stop: float | None = None
+    levels: Levels = NO_LEVELS
+
+    @property
+    def price(self) -> float:
+        """The price that its size is reckoned with: at which it fills, if the market does not jump over it."""
+        return self.limit or self.stop or 0.0
+
+    def at(self, quote: Quote, side: Side) -> "Trigger":
+        """What is left to wait for at this quote.
+
+        >>> Trigger(limit=1.2, stop=1.1).at(Quote(1.14, 1.15, 0.0), Side.BUY).stop is None
+        True
+        """
+        reached = self.stop is not None and (quote.price_for(side) - self.stop) * side.sign >= 0
+        return replace(self, stop=None) if reached else self
+
+    def is_met(self, quote: Quote, side: Side) -> bool:
+        """Whether nothing is left to wait for: an order at market would be filled as wanted."""
+        left = self.at(quote, side)
+        return left.stop is None and (left.limit is None or (quote.price_for(side) - left.limit) * side.sign <= 0)
+
+
 def fillings(spec: SymbolSpec) -> tuple[int, ...]:
     """The filling modes that the symbol allows for market orders, the best first.
 
@@ -81,6 +114,25 @@ def entry_request(side: Side, lots: float, market: Market, label: Label, levels:
     return _deal(side, lots, market, label) | _on_grid(levels, market.spec)
 
 
+def pending_request(side: Side, lots: float, market: Market, label: Label, *, trigger: Trigger) -> dict[str, Any]:
+    """An order that waits at the server for its price, until it is cancelled, with its stops in the same request."""
+    spec = market.spec
+    deal = _deal(side, lots, market, label)
+    del deal["deviation"]
+    first = trigger.limit if trigger.stop is None else trigger.stop
+    kind = 2 if trigger.stop is None else 4 if trigger.limit is None else 6  # ORDER_TYPE_BUY_LIMIT, _STOP, _STOP_LIMIT; the next one sells
+    wanted = {"action": TRADE_ACTION_PENDING, "type": kind + ORDER_TYPE[side], "price": float(spec.on_grid(first or 0.0))}
+    if kind == 6:
+        wanted["stoplimit"] = float(spec.on_grid(trigger.limit or 0.0))
+    # RETURN: what a fill leaves of the order waits on (mql5.com, Order Properties: pending orders are always of this kind)
+    return deal | wanted | {"type_filling": RETURN} | _on_grid(trigger.levels, spec)
+
+
+def remove_request(symbol: str, ticket: int) -> dict[str, Any]:
+    """A request that takes a waiting order away."""
+    return {"action": TRADE_ACTION_REMOVE, "symbol": symbol, "order": int(ticket)}
+
+
 def close_request(position: Position, lots: float, market: Market, label: Label) -> dict[str, Any]:
     """A market order that closes so many lots of a position, which it names: without the ticket it would open another one."""
     return _deal(position.side.opposite, min(lots, position.lots), market, label) | {"position": int(position.ticket)}
@@ -93,9 +145,9 @@ def protect_request(position: Position, levels: Levels, spec: SymbolSpec) -> dic
 
 
 def at_quote(request: Mapping[str, Any], quote: Quote, *, filling: int | None = None) -> dict[str, Any]:
-    """The same request at a fresh quote, and with another filling mode where one is given."""
+    """The same request at a fresh quote, and with another filling mode where one is given. What waits for its price keeps it."""
     fresh = dict(request)
-    if "price" in fresh:
+    if fresh["action"] == TRADE_ACTION_DEAL and "price" in fresh:
         fresh["price"] = float(quote.ask if fresh["type"] == ORDER_TYPE[Side.BUY] else quote.bid)
     if filling is not None:
         fresh["type_filling"] = int(filling)
@@ -108,7 +160,7 @@ def faults(request: Mapping[str, Any], spec: SymbolSpec, quote: Quote) -> list[s
     if broken:
         return broken  # nothing more can be said about it
     found = _level_faults(request, spec, quote)
-    if request["action"] != TRADE_ACTION_DEAL:
+    if request["action"] not in _WITH_VOLUME:
         return found
     lots = request["volume"]
     if not spec.lot_min <= lots <= spec.lot_max:
@@ -170,3 +222,8 @@ def _on_grid(levels: Levels, spec: SymbolSpec) -> dict[str, float]:
 def ticket_of(request: Mapping[str, Any]) -> Ticket | None:
     """The position that a request closes or protects."""
     return Ticket(request["position"]) if request.get("position") else None
+
+
+def adds_risk(request: Mapping[str, Any]) -> bool:
+    """Whether a request asks for an execution: one that must not be asked for twice."""
+    return request["action"] in _WITH_VOLUME

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from Backtest.session import refuse_what_cannot_be_carried
 from Backtest.strategies import check_params, load_strategy, parse_params
 from Live.audit_logger import check_record
 from Live.config import PROJECT_ROOT, LiveConfig
@@ -45,7 +44,6 @@ def trade_strategy(asked: Asked, config: LiveConfig) -> int:
     KillSwitchFile.of(config).check()
     strategy, params = load_strategy(asked.strategy), parse_params(asked.params)
     check_params(strategy.cls, params)
-    refuse_what_cannot_be_carried(strategy.backtest)
     with contextlib.ExitStack() as resources:
         # before a simulated account is made: a start that is refused leaves nothing behind
         check_record(config.audit_db_path)

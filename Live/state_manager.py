@@ -1,9 +1,12 @@
 """What we hold, what the day has cost, and whether we may trade: derived from the record and the terminal at any time."""
 
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from Backtest.decisions import Account
+import pandas as pd
+
+from Backtest.decisions import Account, WaitingOrder
 from Live.audit_logger import AuditLogger
 from Live.config import LiveConfig
 from Live.errors import NeedsPerson
@@ -23,10 +26,12 @@ from Live.risk import (
     TradingSwitchedOn,
     first_denial,
 )
-from Live.trade_book import KILL_SWITCH, Exit, TradeBook, open_trade
+from Live.trade_book import KILL_SWITCH, Exit, TradeBook, open_trade, waiting_order
 
 log = logging.getLogger("LiveTrader")
 
+WAITING = (Status.PLACED, Status.PARTIALLY_FILLED)
+LIMIT_TYPES = (2, 3)  # ORDER_TYPE_BUY_LIMIT, ORDER_TYPE_SELL_LIMIT
 KEY_LENGTH = 13  # characters of an order's key in a comment
 
 
@@ -36,9 +41,11 @@ class StateManager:
     def __init__(self, config: LiveConfig, connector: MT5Connector, record: AuditLogger, slot: Slot) -> None:
         self._connector, self._record, self._slot = connector, record, slot
         self.positions: tuple[Position, ...] = ()
+        self.waiting: tuple[Order, ...] = ()  # our entries that wait for their price, oldest first
         self._strangers: tuple[Position, ...] = ()  # our magic number, but not opened by this record
         self._others: tuple[Position, ...] = ()
         self._switched_off: tuple[str, ...] = ()
+        self._kinds: dict[int, int] = {}  # ORDER_TYPE_* of active orders, by ticket
         self._book = TradeBook()
         self._tags: dict[int, object] = {}
         self._rules = (
@@ -61,11 +68,14 @@ class StateManager:
 
     def sync(self) -> bool:
         """Bring positions, deals and trades up to date with the terminal; True when a deal is new. Raises Unreachable."""
+        active = self._connector.active_orders()  # before the positions: an order that fills in between is seen twice, not never
         held = self._connector.all_positions()
         deals = self._connector.deals_since(max(0, self._looked_until - WINDOW))
         fresh = [deal for deal in deals if not self._book.knows(deal.ticket) and self._is_ours(deal)]
         self.positions = tuple(position for position in held if self._opened(position.magic, position.identifier, position.comment))
         self._others = tuple(position for position in held if position not in self.positions)
+        self._kinds = {order.ticket: order.kind for order in active}
+        self.waiting = tuple(order for order in self._record.orders_with(WAITING, self._slot) if self._waits(order))
         self._note_strangers()
         self._note_switches()
         if fresh:
@@ -97,8 +107,9 @@ class StateManager:
         return next((held for held in self.positions if ticket in (held.ticket, held.identifier)), None)
 
     def open_lots(self, symbol: str) -> float:
-        """Our lots on a symbol, both sides."""
-        return sum(held.lots for held in self.positions if held.symbol == symbol)
+        """Our lots on a symbol, both sides, with those that wait for their price."""
+        wanted = sum(order.volume or 0.0 for order in self.waiting if order.intent.symbol == symbol)
+        return sum(held.lots for held in self.positions if held.symbol == symbol) + wanted
 
     def shown(self, symbol: str, *, before: int | None = None) -> Account:
         """The account as the strategy is shown it: our trades on this symbol, the rest of the equity as cash in its quote currency.
@@ -107,7 +118,7 @@ class StateManager:
         tick may have hit a stop already, but the strategy decides on the bar that closed, as in the backtest.
         """
         spec, account = self._spec(symbol), self._connector.account()
-        ours = [held for held in self.positions if held.symbol == symbol]
+        ours = sorted((held for held in self.positions if held.symbol == symbol), key=lambda held: self._book.opened_by(held.identifier))
         elsewhere = [*self._others, *(held for held in self.positions if held.symbol != symbol)]
         cash = account.balance + (account.credit + sum(held.profit + held.swap for held in elsewhere) + sum(held.swap for held in ours))
         trades = [open_trade(held, spec, self._tag_of(held.identifier)) for held in ours]
@@ -115,7 +126,21 @@ class StateManager:
         if before is not None:
             cash -= sum(made.deal.money for made in self._book.late(symbol, before))
             trades, closed = self._book.as_of(trades, symbol, spec, before)
-        return Account(cash / self._rate(spec, account), tuple(trades), closed)
+        return Account(cash / self._rate(spec, account), tuple(trades), closed, tuple(self._orders_shown(symbol, before)))
+
+    def _orders_shown(self, symbol: str, before: int | None) -> Iterator[WaitingOrder]:
+        """Our entries that wait; with `before` also those that have been filled since then."""
+        waiting = [order for order in self.waiting if order.intent.symbol == symbol]
+        if before is not None:
+            filled = (self._record.order_by_ticket(self._slot, ticket) for ticket in self._book.late_orders(symbol, before))
+            waiting += [order for order in filled if order is not None and order.intent.kind is Kind.PENDING]
+            waiting.sort(key=lambda order: order.ticket or 0)
+        for order in waiting:
+            activated = self._kinds.get(order.ticket or 0) in LIMIT_TYPES and order.intent.stop is not None
+            yield waiting_order(order, pd.Timestamp(order.intent.bar.epoch, unit="s"), activated=activated)
+
+    def _waits(self, order: Order) -> bool:
+        return order.intent.kind is Kind.PENDING and order.ticket in self._kinds
 
     # may we trade?
 
@@ -148,7 +173,7 @@ class StateManager:
             entries_today=self._record.count_entries(self._slot, self._day_start()) - again,
             equity=account.equity,
             opening_equity=self._day[1] if self._day else account.equity,
-            open_positions=len(self.positions),
+            open_positions=len(self.positions) + sum(order.intent.order_id != asking for order in self.waiting),
             spread_points=round((quote.ask - quote.bid) / self._spec(symbol).point, 1),
             sends_last_minute=self._record.count_sends(self._slot, now - timedelta(minutes=1)),
             unsettled_orders=len(unsettled) - again,

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from Backtest.decisions import Bar, Decision, Enter, Protect
+from Backtest.decisions import Bar, Close, Decision, Enter, Protect
 from Backtest.session import StrategyFailed
 from Live.audit_logger import to_json
 from Live.backtesting_bridge import frame_of, signal_of
@@ -149,7 +149,10 @@ def _signal_row(decision: Decision) -> dict[str, Any]:
     row: dict[str, Any] = {"signal": signal_of(decision), "confidence": 1.0, "leg": decision.leg}
     if isinstance(decision, (Enter, Protect)):
         row |= {"stop_loss": decision.sl, "take_profit": decision.tp}
-    if not isinstance(decision, Protect):
-        row |= {"size": decision.size if isinstance(decision, Enter) else decision.units}
+    if isinstance(decision, Enter):
+        row |= {"size": decision.size, "limit_price": decision.limit, "stop_price": decision.stop}
+    if isinstance(decision, Close):
+        row |= {"size": decision.units}
+    if isinstance(decision, (Enter, Close)):
         row |= {"tag": None if decision.tag is None else to_json(decision.tag)}
     return row

@@ -3,14 +3,16 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import pandas as pd
 
-from Backtest.decisions import ClosedTrade, OpenTrade
-from Live.model import Deal, Position, Side, SymbolSpec
+from Backtest.decisions import ClosedTrade, OpenTrade, WaitingOrder
+from Live.model import Deal, Order, Position, Side, SymbolSpec
 
 EXPERT = 3
 EXIT_REASONS = {0: "manual", 1: "manual", 2: "manual", EXPERT: "strategy", 4: "stop loss", 5: "take profit", 6: "stop out"}
+LAST = 2**63
 KILL_SWITCH = "kill switch"  # to the server it is a program's order like any other
 
 
@@ -49,6 +51,16 @@ class TradeBook:
     def knows(self, deal: int) -> bool:
         """Whether a deal was added."""
         return deal in self._known
+
+    def opened_by(self, position_id: int) -> int:
+        """The deal that opened a position: positions were opened in the order of these. One that is not known comes last."""
+        entry = self._entries.get(position_id)
+        return LAST if entry is None else entry.ticket
+
+    def late_orders(self, symbol: str, before: int) -> set[int]:
+        """The orders that opened positions at or after a moment (server seconds)."""
+        late = takewhile(lambda entry: entry.epoch >= before, reversed(self._entries.values()))
+        return {entry.order for entry in late if entry.symbol == symbol}
 
     def add(self, deal: Deal, spec: SymbolSpec, tag: object) -> Exit | None:
         """Take a deal in; for a closing one, the exit that it makes. A close whose opening is not known makes none."""
@@ -96,7 +108,7 @@ class TradeBook:
                 there = shown.get(made.deal.position_id)
                 shown[made.deal.position_id] = replace(there, size=there.size + part) if there else self._reopened(made, symbol, part)
         closed = self._closed[symbol]
-        return [shown[ticket] for ticket in sorted(shown)], closed[: len(closed) - len(late)]
+        return [shown[ticket] for ticket in sorted(shown, key=self.opened_by)], closed[: len(closed) - len(late)]
 
     def _reopened(self, made: Exit, symbol: str, size: float) -> OpenTrade:
         sl, tp = self._levels.get(made.deal.position_id, (None, None))
@@ -108,6 +120,13 @@ def open_trade(position: Position, spec: SymbolSpec, tag: object) -> OpenTrade:
     """A position in backtesting.py's words."""
     size = spec.units(position.lots) * position.side.sign
     return OpenTrade(position.identifier, size, position.price_open, pd.Timestamp(position.epoch, unit="s"), position.sl, position.tp, tag)
+
+
+def waiting_order(order: Order, bar: pd.Timestamp, *, activated: bool) -> WaitingOrder:
+    """An order that waits, in backtesting.py's words; `activated`: its stop price was reached."""
+    intent = order.intent
+    stop = None if activated else intent.stop
+    return WaitingOrder(bar, intent.number, intent.size or 0.0, intent.limit, stop, intent.sl, intent.tp, intent.tag)
 
 
 def _together(first: Deal, more: Deal) -> Deal:

@@ -409,12 +409,31 @@ def corrupt(path: Path) -> None:
     path.write_bytes(content)
 
 
+def test_a_record_of_an_older_version_keeps_its_rows_in_tables_of_this_one(path: Path) -> None:
+    path.parent.mkdir()
+    changed_by_hand(path, (Path(__file__).parent / "records" / "version_1.sql").read_text() + "PRAGMA user_version = 1;")
+    run = ", ".join(RUN), tuple(RUN.values())
+    db = sqlite3.connect(path)
+    db.execute(f"INSERT INTO runs (run_id, started_at, {run[0]}) VALUES (7, 'then', {', '.join('?' * len(RUN))})", run[1])
+    db.execute("INSERT INTO events VALUES (1, '2018-02-05', 7, 'STARTUP', 'INFO', 'it began', '{}')")
+    db.commit()
+    db.close()
+    record = opened(path)
+    record.add_bar(BAR, PRICES | {"shown": "{}"}) if record.start_run(RUN) == 8 else None
+    record.close()
+    assert rows(path, "SELECT run_id, login FROM runs") == [(7, SLOT.login), (8, SLOT.login)]
+    assert rows(path, "SELECT message FROM events") == [("it began",)]
+    assert rows(path, "SELECT count(*), max(shown) FROM bars") == [(1, "{}")]
+    assert rows(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    opened(path).close()  # all its indices and triggers are there
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
         (
             newer,
-            r"it was made by a newer version of this program \(schema 2, this one knows 1\); update the program, or choose another file",
+            r"it was made by a newer version of this program \(schema 3, this one knows 2\); update the program, or choose another file",
         ),
         (lambda path: changed_by_hand(path, "CREATE TABLE mine (x)"), "it is another program's database, or was changed by one"),
         (lambda path: changed_by_hand(path, "CREATE TABLE mine (x); PRAGMA user_version = 1"), "it is another program's database"),

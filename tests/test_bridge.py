@@ -165,8 +165,6 @@ def test_what_a_strategy_raises_is_told(terminal: SimulatedTerminal) -> None:
 def test_only_a_strategy_can_be_bridged() -> None:
     with pytest.raises(BadInput, match="not a subclass of"):
         BacktestingBridge(dict)  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="trade_on_close"):
-        BacktestingBridge(Reversing, backtest={"trade_on_close": True})
 
 
 def test_a_strategys_own_settings_hold_unless_others_are_given() -> None:

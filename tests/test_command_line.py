@@ -290,15 +290,6 @@ def test_a_signal_ends_it_in_order(number: signal.Signals, expected: int, tmp_pa
     assert f"stopped by {number.name}" in out.replace("\n", " ")
 
 
-def test_what_no_account_can_follow_is_refused_before_anything_is_made(prices: Path, tmp_path: Path) -> None:
-    strategy = tmp_path / "on_close.py"
-    strategy.write_text(SMA.read_text().replace("exclusive_orders=True", "trade_on_close=True"))
-    done = command(["-m", "Live", "run", "--strategy", strategy, "--dry-run", "--data", prices], tmp_path)
-    assert done.returncode == 2
-    assert "trade_on_close" in done.stderr
-    assert not (tmp_path / "accounts").exists()
-
-
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

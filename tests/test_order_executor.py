@@ -812,7 +812,7 @@ def test_nothing_has_been_sent_yet(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"action": 5}, "an order request with action=5 cannot be carried out: want 1"),
+        ({"action": 7}, "an order request with action=7 cannot be carried out: want 1"),
         ({"action": None}, "action=None"),
         ({"volume": None, "price": None}, "the order request has no volume, price: it has action, symbol"),
         ({"action": 6}, "the order request has no position"),

@@ -12,8 +12,7 @@ from backtesting.backtesting import Backtest
 from backtesting.lib import TrailingStrategy
 
 from Backtest.bars import builtin_prices
-from Backtest.decisions import Account, Bar, Close, ClosedTrade, Decision, Enter, OpenTrade, Protect
-from Backtest.errors import BadInput
+from Backtest.decisions import Account, Bar, Cancel, Close, ClosedTrade, Decision, Enter, OpenTrade, Protect, WaitingOrder
 from Backtest.session import StrategyFailed, StrategySession
 from Backtest.strategies import DEFAULTS
 from tests.many_strategies import CASES, Case, fitted
@@ -41,6 +40,7 @@ class Recorder:
         self._tickets: dict[int, int] = {}
         self._closed: list[ClosedTrade] = []
         self._kept: list[Any] = []  # so that no id is used twice
+        self._placed: dict[int, tuple[pd.Timestamp, int]] = {}
 
     def before(self, strategy: Strategy) -> tuple[list[Any], list[Any]]:
         broker = strategy._broker
@@ -51,7 +51,10 @@ class Recorder:
         for trade in broker.closed_trades[len(self._closed) :]:
             self._closed.append(self._of_closed(trade, broker))
         self.shown[len(strategy.data) - 1] = Account(
-            broker._cash, tuple(self._of_open(trade) for trade in broker.trades), tuple(self._closed)
+            broker._cash,
+            tuple(self._of_open(trade) for trade in broker.trades),
+            tuple(self._closed),
+            tuple(self._of_waiting(order) for order in broker.orders if not order.parent_trade),
         )
         return list(broker.orders), [(trade, trade.sl, trade.tp) for trade in broker.trades]
 
@@ -62,11 +65,20 @@ class Recorder:
         moved = [
             ("protect", self._tickets[id(t)], t.sl, t.tp) for t, sl, tp in levels if (t.sl, t.tp) != (sl, tp) and not _leaves(t, added)
         ]
-        entries = [("enter", order.size, order.sl, order.tp, order.tag) for order in added if not order.parent_trade]
-        self.decided[len(strategy.data) - 1] = closes + moved + entries
+        placed = [order for order in added if not order.parent_trade]
+        entries = [("enter", order.size, order.limit, order.stop, order.sl, order.tp, order.tag) for order in placed]
+        left = [self._placed[id(order)] for order in book if order not in strategy._broker.orders and id(order) in self._placed]
+        cancelled = [("cancel", *names) for names in left]
+        before_them = len(cancelled + closes + moved)
+        self._placed |= {id(order): (strategy.data.index[-1], before_them + n) for n, order in enumerate(placed)}
+        self._kept += placed
+        self.decided[len(strategy.data) - 1] = cancelled + closes + moved + entries
 
     def _of_open(self, trade: Any) -> OpenTrade:
         return OpenTrade(self._tickets[id(trade)], trade.size, trade.entry_price, trade.entry_time, trade.sl, trade.tp, trade.tag)
+
+    def _of_waiting(self, order: Any) -> WaitingOrder:
+        return WaitingOrder(*self._placed[id(order)], order.size, order.limit, order.stop, order.sl, order.tp, order.tag)
 
     def _of_closed(self, trade: Any, broker: Any) -> ClosedTrade:
         ticket = self._tickets.get(id(trade)) or self._ticket_of_part(trade, broker)
@@ -74,7 +86,7 @@ class Recorder:
         return ClosedTrade(len(self._closed), ticket, trade.size, *prices, trade._commissions, trade.tag)
 
     def _ticket_of_part(self, part: Any, broker: Any) -> int:
-        twins = [each for each in self._kept if each.entry_bar == part.entry_bar and each.tag == part.tag]
+        twins = [each for each in self._kept if hasattr(each, "entry_bar") and each.entry_bar == part.entry_bar and each.tag == part.tag]
         if not twins:  # opened and closed within one bar
             self._tickets[id(part)] = 100 + len(self._tickets)
             self._kept.append(part)
@@ -97,9 +109,11 @@ def plain(decisions: Sequence[Decision]) -> list[Any]:
             rows.append(("close", each.ticket, each.units))
         elif isinstance(each, Protect):
             rows.append(("protect", each.ticket, each.sl, each.tp))
+        elif isinstance(each, Cancel):
+            rows.append(("cancel", each.order_bar, each.order_leg))
         else:
             assert isinstance(each, Enter)
-            rows.append(("enter", each.size, each.sl, each.tp, each.tag))
+            rows.append(("enter", each.size, each.limit, each.stop, each.sl, each.tp, each.tag))
     return rows
 
 
@@ -303,8 +317,12 @@ def test_exclusive_orders_close_what_is_held_before_they_enter() -> None:
         self.sell(size=3, tag="x")
 
     shown = Account(1.0, (held(), held(2)))
-    assert decided(enter, shown, exclusive_orders=True) == [("close", 2, 1000), ("close", 1, 1000), ("enter", -3, None, None, "x")]
-    assert decided(enter, shown) == [("enter", -3, None, None, "x")]
+    assert decided(enter, shown, exclusive_orders=True) == [
+        ("close", 2, 1000),
+        ("close", 1, 1000),
+        ("enter", -3, None, None, None, None, "x"),
+    ]
+    assert decided(enter, shown) == [("enter", -3, None, None, None, None, "x")]
 
 
 def test_an_order_that_is_cancelled_in_the_bar_in_which_it_was_placed_is_no_decision() -> None:
@@ -418,18 +436,84 @@ def test_an_init_that_fails_later_has_failed() -> None:
     assert "odd" in failure(idle(init=init), bars=6)
 
 
-def test_orders_of_init_are_refused() -> None:
-    assert "init() places orders" in failure(idle(init=lambda self: self.buy(size=1)))
+def test_orders_of_init_are_decided_on_the_bar_before_the_first_next() -> None:
+    def init(self: Any) -> None:
+        self.line = self.I(lambda: pd.Series(self.data.Close).rolling(4).mean())
+        self.buy(size=1)
+        self.sell(size=2, limit=2.0)
+
+    session = session_of(idle(init=init, next=lambda self: self.buy(size=len(self.data))))
+    found = [plain(each) for each in fed(session, 6)]
+    assert found == [[], [], [], [enter(1.0), enter(-2.0, limit=2.0)], [enter(5.0)], [enter(6.0)]]
 
 
-@pytest.mark.parametrize("price", ["limit", "stop"])
-def test_a_limit_or_stop_order_is_refused_and_never_taken_for_a_market_order(price: str) -> None:
-    assert "limit and stop orders cannot be traded" in failure(idle(next=lambda self: self.buy(size=1, **{price: self.data.Close[-1]})))
+def test_orders_of_init_belong_to_the_history_of_a_session_that_is_warmed_up() -> None:
+    session = session_of(idle(init=lambda self: self.buy(size=1)))
+    session.warm_up(FRAME.iloc[:10])
+    assert [trade.entry_bar for trade in session.living.trades] == [1]
+    assert fed(session, 2, first=10) == [(), ()]
 
 
-def test_a_backtest_that_fills_at_the_close_cannot_be_carried() -> None:
-    with pytest.raises(BadInput, match="trade_on_close=True cannot be traded"):
-        session_of(Idle, trade_on_close=True)
+def enter(size: float, **prices: float) -> tuple[Any, ...]:
+    return ("enter", size, prices.get("limit"), prices.get("stop"), prices.get("sl"), prices.get("tp"), None)
+
+
+def waiting(number: int, leg: int = 0, size: float = 5.0, **given: Any) -> WaitingOrder:
+    return WaitingOrder(FRAME.index[number], leg, size, **given)
+
+
+def test_an_order_that_waits_is_the_object_that_buy_returned_and_can_be_cancelled() -> None:
+    placed: list[Any] = []
+
+    def act(self: Any) -> None:
+        if not placed:
+            placed.extend([self.buy(size=5, limit=1.0, sl=0.9, tp=1.2, tag="a"), self.sell(size=6, stop=1.01)])
+        elif len(self.data) == 4:
+            assert list(self.orders) == placed
+            placed[0].cancel()
+
+    session = session_of(idle(next=act))
+    shown = Account(10_000.0, orders=(waiting(1, size=5.0, limit=1.0, sl=0.9, tp=1.2, tag="a"), waiting(1, 1, -6.0, stop=1.01)))
+    fed(session, 2)
+    assert [plain(each) for each in fed(session, 2, shown, first=2)] == [[], [("cancel", FRAME.index[1], 0)]]
+    session.on_bar(BARS_60[4], CASH)
+    assert session.living.orders == ()
+
+
+def test_the_stop_of_a_stop_limit_order_is_none_once_it_was_reached() -> None:
+    session = session_of(idle(next=lambda self: self.buy(size=5, stop=1.2, limit=1.1) if len(self.data) == 2 else None))
+    fed(session, 2)
+    (order,) = session.living.orders
+    session.on_bar(BARS_60[2], Account(10_000.0, orders=(waiting(1, stop=None, limit=1.1),)))
+    assert session.living.orders == (order,)
+    assert (order.stop, order.limit) == (None, 1.1)
+
+
+def test_an_order_that_waits_since_the_warm_up_is_the_same_object_afterwards() -> None:
+    placed: list[Any] = []
+
+    def act(self: Any) -> None:
+        if len(self.data) == 5:
+            placed.append(self.buy(size=5, limit=1.0))
+
+    session = session_of(idle(next=act))
+    session.warm_up(FRAME.iloc[:8])
+    session.on_bar(BARS_60[8], Account(10_000.0, orders=(waiting(4, leg=3, limit=1.0), waiting(0, limit=0.5))))
+    assert session.living.orders[0] is placed[0]
+    assert [order.limit for order in session.living.orders] == [1.0, 0.5]
+
+
+def test_a_bar_whose_account_is_on_record_is_decided_upon_that_account() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def look(self: Any) -> None:
+        seen.append(tuple(trade.size for trade in self.trades))
+        if len(self.data) == 3:
+            self.buy(size=7)
+
+    shown = {FRAME.index[number]: Account(9_000.0, (held(1, 500, entered=3),)) for number in (5, 6)}
+    session_of(idle(next=look)).warm_up(FRAME.iloc[:7], shown)
+    assert seen == [(), (), (7,), (7,), (500,), (500,)]
 
 
 def test_there_is_one_warm_up_and_it_comes_first() -> None:
@@ -588,7 +672,7 @@ def test_parameters_are_those_that_are_given() -> None:
     strategy = idle(next=lambda self: self.buy(size=self.units))
     strategy.units = 1  # type: ignore[attr-defined]
     session = session_of(strategy, {"units": 7})
-    assert plain(fed(session, 2)[1]) == [("enter", 7.0, None, None, None)]
+    assert plain(fed(session, 2)[1]) == [enter(7.0)]
 
 
 def test_a_trailing_strategy_waits_until_its_range_has_a_value() -> None:

@@ -7,6 +7,6 @@ living one, whose own state is never reset. The broker that the living instance 
 `next()` are the strategy's decisions. Written against backtesting 0.6.6.
 """
 
-from Backtest.session.stepping import StrategyFailed, StrategySession, refuse_what_cannot_be_carried
+from Backtest.session.stepping import StrategyFailed, StrategySession
 
-__all__ = ["StrategyFailed", "StrategySession", "refuse_what_cannot_be_carried"]
+__all__ = ["StrategyFailed", "StrategySession"]

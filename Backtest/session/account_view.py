@@ -1,12 +1,14 @@
-"""Makes backtesting.py's broker show a real account: its trades, closed trades, stops and cash, the same objects from bar to bar."""
+"""Makes backtesting.py's broker show a real account: its trades, orders, stops and cash, the same objects from bar to bar."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
 from backtesting.backtesting import Order, Trade, _Broker
 
-from Backtest.decisions import Account, ClosedTrade, OpenTrade
+from Backtest.decisions import Account, ClosedTrade, OpenTrade, WaitingOrder
+
+Placed = tuple[pd.Timestamp, int]  # the bar and the leg of the decision that placed an order
 
 
 class AccountView:
@@ -15,6 +17,7 @@ class AccountView:
     def __init__(self, broker: _Broker) -> None:
         self._broker = broker
         self._trades: dict[int, Trade] = {}  # by ticket
+        self._orders: dict[Placed, Order] = {}  # entries that wait, or were just decided
         self._simulated: tuple[list[Trade], list[Trade]] | None = None  # open and closed ones of the warm-up
         self._closed_seen = 0
 
@@ -22,13 +25,25 @@ class AccountView:
         """The ticket of an open trade; None for one that is not open any more."""
         return next((ticket for ticket, known in self._trades.items() if known is trade), None)
 
+    def note_placed(self, order: Order, bar: pd.Timestamp, leg: int) -> None:
+        """An entry was decided: from now on it is known by that decision."""
+        self._orders[bar, leg] = order
+
+    def placed_as(self, order: Order) -> Placed | None:
+        """The decision that placed an entry; None for any other order."""
+        return next((placed for placed, known in self._orders.items() if known is order), None)
+
     def number_simulated(self) -> None:
         """During the warm-up there are no tickets: backtesting.py's trades are numbered as they stand."""
         self._trades = dict(enumerate(self._broker.trades))
+        self._orders = {placed: order for placed, order in self._orders.items() if order in self._broker.orders}
 
     def show(self, account: Account, index: pd.DatetimeIndex) -> None:
         """Put the account in place of what the broker held; `index` are the times of the strategy's bars."""
         broker = self._broker
+        named = {(shown.bar, shown.leg) for shown in account.orders}
+        free = [order for order in broker.orders if order.parent_trade is None and self.placed_as(order) not in named]
+        self._orders = {(shown.bar, shown.leg): self._waiting(shown, free) for shown in account.orders}
         if self._simulated is None:
             self._simulated = (list(broker.trades), list(broker.closed_trades))
             self._trades = _adopted(broker.trades, account.open, index)
@@ -36,7 +51,7 @@ class AccountView:
         self._close(account, index)
         self._trades = {shown.ticket: self._opened(shown, index) for shown in account.open}
         broker.trades[:] = self._trades.values()
-        _rebuild_book(broker)
+        _rebuild_book(broker, self._orders.values())
         broker._cash = account.cash
         broker._trades_cache_clear()
 
@@ -49,6 +64,19 @@ class AccountView:
         for part in fresh:
             whole = final[part.ticket] == part.deal and part.ticket not in still_open
             self._broker.closed_trades.append(self._closed(part, index, whole=whole))
+
+    def _waiting(self, shown: WaitingOrder, free: list[Order]) -> Order:
+        """An order of ours; else one of the warm-up's that asks for the same, though it was not decided as the same leg; else a new one."""
+        order = self._orders.get((shown.bar, shown.leg))
+        if order is None:
+            wanted = (shown.size, shown.limit, shown.sl, shown.tp)
+            order = next((each for each in free if (each.size, each.limit, each.sl, each.tp) == wanted), None)
+            if order is None:
+                order = Order(self._broker, shown.size, shown.limit, shown.stop, shown.sl, shown.tp, tag=shown.tag)
+            else:
+                free.remove(order)
+        order._replace(stop_price=shown.stop)
+        return order
 
     def _opened(self, shown: OpenTrade, index: pd.DatetimeIndex) -> Trade:
         trade = self._trades.get(shown.ticket)
@@ -114,11 +142,14 @@ def _set_level(trade: Trade, broker: _Broker, kind: str, price: float | None) ->
     trade._replace(**{f"{kind}_order": order})
 
 
-def _rebuild_book(broker: _Broker) -> None:
-    """Only the stops and targets of open trades wait in the book: market orders are filled or refused by now."""
-    wanted = [order for trade in broker.trades for order in (trade._tp_order, trade._sl_order) if order is not None]
-    waiting = [order for order in broker.orders if order in wanted]
-    for order in wanted:
-        if order not in waiting:
+def _rebuild_book(broker: _Broker, entries: Collection[Order]) -> None:
+    """Entries that wait, and the levels of open trades: all other orders are filled or refused by now."""
+    levels = [order for trade in broker.trades for order in (trade._tp_order, trade._sl_order) if order is not None]
+    wanted = {id(order) for order in (*entries, *levels)}
+    waiting = [order for order in broker.orders if id(order) in wanted]
+    known = {id(order) for order in waiting}
+    waiting += [order for order in entries if id(order) not in known]
+    for order in levels:
+        if id(order) not in known:
             waiting.insert(0 if order.stop else len(waiting), order)
     broker.orders[:] = waiting

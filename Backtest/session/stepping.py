@@ -12,8 +12,7 @@ from backtesting import Strategy
 from backtesting._util import _Data, _Indicator, _strategy_indicators
 from backtesting.backtesting import Order, Position, Trade, _Broker, _OutOfMoneyError
 
-from Backtest.decisions import Account, Bar, Close, Decision, Enter, Protect
-from Backtest.errors import BadInput
+from Backtest.decisions import Account, Bar, Cancel, Close, Decision, Enter, Protect
 from Backtest.session.account_view import AccountView
 from Backtest.session.columns import GrowingBars
 from Backtest.session.grafting import Graft, leaving_no_trace
@@ -39,12 +38,10 @@ class StrategyFailed(Exception):
 class StrategySession:
     """One living strategy on one symbol and timeframe.
 
-    `backtest` are `backtesting.Backtest`'s arguments, all of them; `params` the strategy's. Raises BadInput when
-    the settings ask for something that cannot be carried to an account.
+    `backtest` are `backtesting.Backtest`'s arguments, all of them; `params` the strategy's.
     """
 
     def __init__(self, strategy: type[Strategy], backtest: Mapping[str, Any], params: Mapping[str, Any]) -> None:
-        refuse_what_cannot_be_carried(backtest)
         self._class, self._params = strategy, dict(params)
         self.settings = {name: backtest[name] for name in BROKER_SETTINGS}
         self._bars = GrowingBars()
@@ -53,6 +50,8 @@ class StrategySession:
         self._view: AccountView
         self._indicators: dict[str, _Indicator] = {}  # the living one's, in full length
         self._start: int | None = None
+        self._ruined = False  # in the warm-up
+        self._from_init: list[Order] = []  # orders of init() that have not been decided yet
         self.warming_up = ""  # why there are no decisions yet; "" once there can be
 
     def __len__(self) -> int:
@@ -65,28 +64,29 @@ class StrategySession:
             raise RuntimeError("the strategy has not been evaluated yet")
         return self._living
 
-    def warm_up(self, bars: pd.DataFrame) -> list[tuple[pd.Timestamp, tuple[Decision, ...]]]:
+    def warm_up(
+        self, bars: pd.DataFrame, shown: Mapping[pd.Timestamp, Account] | None = None
+    ) -> list[tuple[pd.Timestamp, tuple[Decision, ...]]]:
         """Run the strategy over closed `bars` against backtesting.py's own broker, as `Backtest.run` would.
 
-        Returns each bar's time with what was decided there; nothing of it is acted upon. Raises StrategyFailed.
+        On bars for which `shown` has an account, the strategy is shown that in the broker's place: so a strategy that was
+        stopped becomes what it was. Returns each bar's time with what was decided there; nothing of it is acted upon.
+        Raises StrategyFailed.
         """
         if len(self._bars):
             raise RuntimeError("a session is warmed up once, before its first bar")
         self._bars.extend(bars)
         start = self._started_at() if len(bars) and self._evaluate() else None
-        if start is None:
+        if start is None or start >= len(bars):
             return []
+        self._note_first(bars.index[start - 1])
         history = []
         with warnings.catch_warnings(), np.errstate(invalid="ignore"):
             warnings.simplefilter("ignore", UserWarning)  # the backtest has told; here they would be told twice
             for i in range(start, len(bars)):
                 self._reveal(i + 1)
-                try:
-                    self.living._broker.next()
-                except _OutOfMoneyError:
-                    break
-                self._view.number_simulated()
-                history.append((bars.index[i], self._next()))
+                if self._is_shown(bars.index[i], shown or {}):
+                    history.append((bars.index[i], self._next()))
         self._reveal(len(bars))
         return history
 
@@ -129,10 +129,9 @@ class StrategySession:
         return strategy
 
     def _adopt(self, living: Strategy, scratch: Strategy) -> None:
-        if living._broker.orders:
-            raise StrategyFailed(f"{self._class.__name__}.init() places orders: no account can fill what is decided before the first bar")
         self._living, self._base = living, scratch
         self._view = AccountView(living._broker)
+        self._from_init = list(living._broker.orders)
         self._indicators = dict(_strategy_indicators(living))
 
     def _graft(self, living: Strategy, scratch: Strategy) -> None:
@@ -154,58 +153,78 @@ class StrategySession:
             setattr(living, name, value[..., :length])
 
     def _started_at(self) -> int | None:
-        """The first bar on which `next()` is called, as `Backtest.run` counts it; None while it has not come."""
+        """The first bar on which `next()` is called, as `Backtest.run` counts it; None while nobody can tell."""
         if self._start is None:
             warm = _warm_from(self.living)
-            if warm is None or len(self._bars) < warm + 2:
-                self.warming_up = f"indicators have no value yet after {len(self._bars)} bars"
-                return None
-            self._start = warm + 1  # two bars at least, as in Backtest.run
-            self.warming_up = ""
+            self._start = None if warm is None or len(self._bars) <= warm else warm + 1  # two bars at least, as in Backtest.run
+        started = self._start is not None and len(self._bars) > self._start
+        self.warming_up = "" if started else f"indicators have no value yet after {len(self._bars)} bars"
         return self._start
+
+    def _is_shown(self, time: pd.Timestamp, shown: Mapping[pd.Timestamp, Account]) -> bool:
+        """During the warm-up: the account of that bar, or what the simulated broker makes of it; False when that is ruined."""
+        if (account := shown.get(time)) is not None:
+            self._view.show(account, self.living._data.index)
+            return True
+        if self._ruined:
+            return False
+        try:
+            self.living._broker.next()
+        except _OutOfMoneyError:
+            self._ruined = True
+            return False
+        self._view.number_simulated()
+        return True
 
     # what next() decides
 
     def _next(self) -> tuple[Decision, ...]:
-        broker = self.living._broker
+        """Let the strategy decide, unless it is the bar on which only the orders of init() come before the broker."""
+        living, broker = self.living, self.living._broker
         book, levels = list(broker.orders), [(trade, (trade.sl, trade.tp)) for trade in broker.trades]
-        try:
-            self.living.next()
-        except _FAILURES as error:
-            raise StrategyFailed(f"{self._class.__name__}.next() failed: {error!r}") from error
-        added = [order for order in broker.orders if order not in book and not order.is_contingent]
-        for order in added:
-            if order.limit or order.stop:
-                raise StrategyFailed(f"{self._class.__name__} places {order}: limit and stop orders cannot be traded by this version")
-        return tuple(self._decisions(added, levels))
+        broker.orders += self._from_init
+        self._from_init = []
+        if len(living._data) > (self._start or 0):
+            try:
+                living.next()
+            except _FAILURES as error:
+                raise StrategyFailed(f"{self._class.__name__}.next() failed: {error!r}") from error
+        return tuple(self._decisions(book, levels))
 
-    def _decisions(self, added: Sequence[Order], levels: Sequence[tuple[Trade, Levels]]) -> Iterator[Decision]:
-        """What next() has changed: closes in the order of the book, then protection, then entries."""
-        legs, ticket_of = count(), self._view.ticket_of
+    def _decisions(self, book: Sequence[Order], levels: Sequence[tuple[Trade, Levels]]) -> Iterator[Decision]:
+        """What next() has changed: cancelled entries, closes in the order of the book, then protection, then entries."""
+        legs, view, now = count(), self._view, self.living._data.index[-1]
+        added, left = _not_in(self.living._broker.orders, book), _not_in(book, self.living._broker.orders)
+        for placed in filter(None, map(view.placed_as, left)):
+            yield Cancel(next(legs), *placed)
         closing: set[int | None] = set()
         for order in added:
             trade = order.parent_trade
-            ticket = trade and ticket_of(trade)
+            ticket = None if trade is None or order.is_contingent else view.ticket_of(trade)
             if ticket is not None:  # closing a trade that is closed already does nothing, as in a backtest
                 full = abs(order.size) >= abs(trade.size)
                 closing |= {ticket} if full else set()
                 yield Close(next(legs), ticket, abs(order.size), full, trade.tag)
         for trade, before in levels:
-            ticket, now = ticket_of(trade), (trade.sl, trade.tp)
-            if ticket is not None and ticket not in closing and now != before:
-                yield Protect(next(legs), ticket, *now)
+            ticket, levels_now = view.ticket_of(trade), (trade.sl, trade.tp)
+            if ticket is not None and ticket not in closing and levels_now != before:
+                yield Protect(next(legs), ticket, *levels_now)
         for order in added:
             if order.parent_trade is None:
-                yield Enter(next(legs), order.size, order.sl, order.tp, order.limit, order.stop, order.tag)
+                leg = next(legs)
+                view.note_placed(order, now, leg)
+                yield Enter(leg, order.size, order.sl, order.tp, order.limit, order.stop, order.tag)
+
+    def _note_first(self, bar: pd.Timestamp) -> None:
+        """The orders of init() were decided on the bar before the first `next()`."""
+        for leg, order in enumerate(self._from_init):
+            self._view.note_placed(order, bar, leg)
+        self._from_init = []
 
 
-def refuse_what_cannot_be_carried(backtest: Mapping[str, Any]) -> None:
-    """Raise BadInput for settings of a backtest that no account can follow (yet)."""
-    if backtest["trade_on_close"]:
-        raise BadInput(
-            "BACKTEST trade_on_close=True cannot be traded: when a close is known it is over, and an order fills at the next quote; "
-            "set it to False"
-        )
+def _not_in(orders: Sequence[Order], others: Sequence[Order]) -> list[Order]:
+    known = {id(order) for order in others}
+    return [order for order in orders if id(order) not in known]
 
 
 def _without_own(strategy: Strategy) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Opening the record: a new file gets its tables, an old one must be ours, whole and of this version."""
+"""Opening the record: a new file gets its tables, an old one must be ours and whole; one of an older version is brought up to date."""
 
 import contextlib
 import functools
@@ -8,7 +8,7 @@ from pathlib import Path
 from Live.audit_logger.chain import first_broken_link
 from Live.errors import Misconfigured
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ANOTHER_FILE = "choose a file in a folder that you may write to"
 
 # What SQLite calls it (the beginning of sqlite_errorname): what is wrong, and what to do.
@@ -73,6 +73,26 @@ def _prepare(db: sqlite3.Connection) -> None:
         return
     _check_writable(db)
     _check_whole(db)
+    if _version(db) < SCHEMA_VERSION:
+        _bring_up_to_date(db)
+
+
+def _bring_up_to_date(db: sqlite3.Connection) -> None:
+    """All rows move into tables of this version, in one transaction; columns that are new are empty in them."""
+    tables = [name for kind, name in _names(db) if kind == "table"]
+    others = [f"DROP {kind} {name};" for kind, name in _names(db) if kind != "table" and not name.startswith("sqlite_")]
+    aside = [f"ALTER TABLE {table} RENAME TO old_{table};" for table in tables]
+    columns = {table: ", ".join(row["name"] for row in db.execute(f"PRAGMA table_info({table})")) for table in tables}
+    moved = [f"INSERT INTO {name} ({given}) SELECT {given} FROM old_{name};" for name, given in columns.items()]  # noqa: S608 - our own names
+    dropped = [f"DROP TABLE old_{table};" for table in tables]
+    steps = [*others, *aside, schema(), *moved, *dropped, f"PRAGMA user_version = {SCHEMA_VERSION};"]
+    db.execute("PRAGMA foreign_keys = OFF")
+    try:
+        db.executescript("\n".join(["BEGIN IMMEDIATE;", *steps, "COMMIT;"]))
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        db.execute("PRAGMA foreign_keys = ON")
 
 
 def _check_owner(db: sqlite3.Connection) -> None:

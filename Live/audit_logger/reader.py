@@ -73,7 +73,7 @@ SELECT coalesce(sum(attempts > 0), 0) AS sent,
        coalesce(sum(status IN ('FILLED', 'PARTIALLY_FILLED', 'LATE_FILLED')), 0) AS filled,
        coalesce(sum(status = 'FAILED'), 0) AS refused,
        coalesce(sum(status = 'DENIED'), 0) AS denied,
-       coalesce(sum(kind = 'ENTRY' AND status IN ('FILLED', 'PARTIALLY_FILLED', 'LATE_FILLED')), 0) AS opened
+       coalesce(sum(kind IN ('ENTRY', 'PENDING') AND status IN ('FILLED', 'PARTIALLY_FILLED', 'LATE_FILLED')), 0) AS opened
 FROM orders WHERE id >= :first AND id < :end
 """
 # A position that was closed in part is not closed yet.

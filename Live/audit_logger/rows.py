@@ -45,11 +45,14 @@ def row_of_intent(intent: Intent, now: str) -> dict[str, Any]:
         "kind": intent.kind.value,
         "leg": intent.leg,
         "side": intent.side.value,
-        "order_type": "MARKET",
+        "order_type": intent.order_type,
         "size": intent.size,
+        "limit_price": intent.limit,
+        "stop_price": intent.stop,
         "sl": intent.sl,
         "tp": intent.tp,
         "position_ticket": intent.position,
+        "cancels": intent.cancels,
         "tag": None if intent.tag is None else to_json(intent.tag),
         "status": Status.PENDING.value,
     }
@@ -124,6 +127,9 @@ def _intent_of(row: sqlite3.Row) -> Intent:
         tp=row["tp"],
         position=None if row["position_ticket"] is None else Ticket(row["position_ticket"]),
         tag=None if row["tag"] is None else json.loads(row["tag"]),
+        limit=row["limit_price"],
+        stop=row["stop_price"],
+        cancels=None if row["cancels"] is None else ClientOrderId(row["cancels"]),
     )
 
 

@@ -1,4 +1,4 @@
--- The record, version 1. Times are ISO 8601 UTC ("2017-04-19T09:00:00+00:00"); DATE(timestamp) works on them.
+-- The record, version 2. Times are ISO 8601 UTC ("2017-04-19T09:00:00+00:00"); DATE(timestamp) works on them.
 -- signals, order_events, fills, trades, events, account_snapshots and bars are evidence: rows are added, never edited.
 -- orders, positions and state hold what is true now; orders is the fold over order_events.
 
@@ -41,6 +41,7 @@ CREATE TABLE bars (
     spread       INTEGER NOT NULL,                        -- points
     decided_at   TEXT NOT NULL,
     acted        INTEGER NOT NULL CHECK (acted IN (0, 1)),   -- 0: seen after a pause, replayed without acting
+    shown        TEXT CHECK (shown IS NULL OR json_valid(shown)),   -- the account that the strategy was shown on it
     UNIQUE (slot, symbol, timeframe, bar_epoch)
 ) STRICT;
 
@@ -52,10 +53,12 @@ CREATE TABLE signals (
     symbol           TEXT NOT NULL,
     timeframe        TEXT NOT NULL,
     bar_time         TEXT NOT NULL,
-    signal           TEXT NOT NULL CHECK (signal IN ('BUY', 'SELL', 'CLOSE', 'PROTECT', 'HOLD')),
+    signal           TEXT NOT NULL CHECK (signal IN ('BUY', 'SELL', 'CLOSE', 'PROTECT', 'CANCEL', 'HOLD')),
     confidence       REAL NOT NULL,
     price            REAL NOT NULL,                       -- close of the bar
     size             REAL,                                -- as the strategy gave it: units, or a fraction of equity
+    limit_price      REAL,                                -- of BUY and SELL: the price that they wait for
+    stop_price       REAL,
     stop_loss        REAL,
     take_profit      REAL,
     tag              TEXT CHECK (tag IS NULL OR json_valid(tag)),
@@ -79,16 +82,19 @@ CREATE TABLE orders (
     timeframe        TEXT NOT NULL,
     bar_time         TEXT NOT NULL,
     bar_epoch        INTEGER NOT NULL,
-    kind             TEXT NOT NULL CHECK (kind IN ('ENTRY', 'EXIT', 'PARTIAL', 'SLTP', 'FLATTEN')),
+    kind             TEXT NOT NULL CHECK (kind IN ('ENTRY', 'PENDING', 'CANCEL', 'EXIT', 'PARTIAL', 'SLTP', 'FLATTEN')),
     leg              TEXT NOT NULL,
     side             TEXT NOT NULL CHECK (side IN ('BUY', 'SELL')),
-    order_type       TEXT NOT NULL,                       -- MARKET
+    order_type       TEXT NOT NULL,                       -- MARKET, LIMIT, STOP, STOP_LIMIT
     size             REAL,                                -- as decided: units, or a fraction of equity
     volume           REAL,                                -- lots asked for; NULL until a request was made
     price            REAL,                                -- quote when the request was made
+    limit_price      REAL,                                -- as decided; of an order that waits for its price
+    stop_price       REAL,
     sl               REAL,
     tp               REAL,
     position_ticket  INTEGER,                             -- the position that it closes or protects
+    cancels          TEXT,                                -- client_order_id of the waiting order that it removes
     tag              TEXT CHECK (tag IS NULL OR json_valid(tag)),
     status           TEXT NOT NULL,
     attempts         INTEGER NOT NULL DEFAULT 0,

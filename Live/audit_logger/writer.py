@@ -172,7 +172,7 @@ class AuditLogger:
         """Entries that reached the broker since then, or may have."""
         refused = (Status.PENDING, Status.DENIED, Status.EXPIRED, Status.CANCELLED, Status.FAILED, Status.ABSENT)
         marks = ",".join("?" * len(refused))
-        sql = f"SELECT count(*) FROM orders WHERE slot = ? AND kind = 'ENTRY' AND timestamp >= ? AND status NOT IN ({marks})"  # noqa: S608
+        sql = f"SELECT count(*) FROM orders WHERE slot = ? AND kind IN ('ENTRY', 'PENDING') AND timestamp >= ? AND status NOT IN ({marks})"  # noqa: S608
         return int(self._value(sql, str(slot), since.isoformat(), *(status.value for status in refused)))
 
     def count_sends(self, slot: Slot, since: datetime) -> int:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Set
 from dataclasses import dataclass
 
-from Live.model import Deal, Intent, Kind, Side, Status, order_key
+from Live.model import Deal, Intent, Side, Status, order_key
 from Live.mt5_connector.shown import Shown, ShownOrder
 
 EPSILON = 1e-9  # lots
@@ -50,7 +50,7 @@ def by_key(shown: Shown, intent: Intent) -> Evidence:
     key = order_key(intent.order_id)
     tickets = {order.ticket for order in shown.orders if _fits(order, intent) and carries(order.comment, key)}
     tickets |= {deal.order for deal in shown.deals if _fits(deal, intent) and carries(deal.comment, key)}
-    if intent.kind is Kind.ENTRY:
+    if intent.is_entry:
         tickets |= {held.identifier for held in shown.positions if _on(held.symbol, held.side, intent) and carries(held.comment, key)}
     return by_tickets(shown, tickets)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 from Backtest.bars import TIMEFRAMES
@@ -17,18 +18,38 @@ from Live.model import BarId, ClientOrderId, Intent, Kind, Magic, Order, Quote, 
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.connector import REAL_ACCOUNT, Answer
 from Live.order_executor.settlement import Settlement
-from Live.order_requests import ORDER_TYPE, TRADE_ACTION_DEAL, TRADE_ACTION_SLTP, at_quote, faults, fillings, ticket_of
+from Live.order_requests import (
+    RETURN,
+    TRADE_ACTION_DEAL,
+    TRADE_ACTION_PENDING,
+    TRADE_ACTION_REMOVE,
+    TRADE_ACTION_SLTP,
+    adds_risk,
+    at_quote,
+    faults,
+    fillings,
+    ticket_of,
+)
 from Live.outcomes import ALREADY_GONE, DONE, NO_CHANGES, Outcome, Retry, Verdict, refused_by_python, verdict_of
 
 log = logging.getLogger("LiveTrader")
 
 RETRY_SECONDS = 30.0  # an order that was not filled within this, or a fifth of its bar, is not the order that was decided
 RETRY_BARS = 0.2
+INVALID_PRICE = 10015
 EXECUTED = (Status.FILLED, Status.PARTIALLY_FILLED, Status.PLACED, Status.LATE_FILLED)
 CERTAINLY_NOT = (Outcome.REFUSED, Outcome.NOT_SENT)
-NEEDED = {TRADE_ACTION_DEAL: ("symbol", "volume", "type", "price"), TRADE_ACTION_SLTP: ("symbol", "position")}
+NEEDED = {
+    TRADE_ACTION_DEAL: ("symbol", "volume", "type", "price"),
+    TRADE_ACTION_PENDING: ("symbol", "volume", "type", "price"),
+    TRADE_ACTION_SLTP: ("symbol", "position"),
+    TRADE_ACTION_REMOVE: ("symbol", "order"),
+}
+_KINDS = {TRADE_ACTION_PENDING: Kind.PENDING, TRADE_ACTION_SLTP: Kind.SLTP, TRADE_ACTION_REMOVE: Kind.CANCEL}
+ABSOLUTE = frozenset({Kind.SLTP, Kind.CANCEL})  # done with the answer: no deal follows
 
 Gate = Callable[[Quote], str | None]
+Instead = Callable[[Quote], Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +77,7 @@ class _Plan:
     decided_price: float | None  # of an entry: a retry stays near it
     give_up_at: datetime
     fillings: list[int]
+    instead: Instead  # what is asked for where the price of a waiting order is refused, because the market is beyond it
     filling_changed: bool = False
     refused: _Tried | None = None  # the attempt before
 
@@ -90,9 +112,17 @@ class OrderExecutor:
     # the seed's interface
 
     def execute_order(
-        self, order_request: Mapping[str, Any], client_order_id: str, allow_retry: bool = True, *, gate: Gate = lambda _: None
+        self,
+        order_request: Mapping[str, Any],
+        client_order_id: str,
+        allow_retry: bool = True,
+        *,
+        gate: Gate = lambda _: None,
+        instead: Instead = lambda _: None,
     ) -> dict[str, Any]:
         """Send a request under this id, unless that was done before; then tell what came of it.
+
+        `instead` gives the request that takes the place of a waiting order whose price the market has passed already.
 
         Returns `success` (accepted by the broker), `mt5_order_id`, `message`, `status`, `retcode`, `price` and `volume`
         (what the deals say), `attempts` and `client_order_id`. Raises ValueError for a request that is not complete,
@@ -105,7 +135,9 @@ class OrderExecutor:
             self._record.add_intent(self._intent_of(order_request, ClientOrderId(client_order_id)))
             order = self._known(client_order_id)
         if order.status is Status.PENDING:
-            self._carry_out(self._plan(order.intent, order_request, gate, allow_retry=allow_retry))
+            plan = self._plan(order.intent, order_request, gate, allow_retry=allow_retry)
+            plan.instead = instead
+            self._carry_out(plan)
         return _told(self._known(client_order_id))
 
     def get_order_status(self, order_id: str) -> dict[str, Any]:
@@ -129,9 +161,7 @@ class OrderExecutor:
     # attempts
 
     def _plan(self, intent: Intent, request: Mapping[str, Any], gate: Gate, *, allow_retry: bool) -> _Plan:
-        marked = dict(request)
-        if marked["action"] == TRADE_ACTION_DEAL:
-            marked |= {"comment": order_key(intent.order_id), "magic": int(self._slot.magic)}
+        marked = self._marked(intent, request)
         bar = TIMEFRAMES.get(intent.bar.timeframe)
         patience = min(RETRY_SECONDS, RETRY_BARS * bar.seconds) if bar else RETRY_SECONDS
         return _Plan(
@@ -140,13 +170,24 @@ class OrderExecutor:
             gate=gate,
             attempts=max(1, self._config.max_retry_attempts) if allow_retry else 1,
             # an exit must be possible in a market that runs away
-            decided_price=None if ticket_of(marked) else marked.get("price"),
+            decided_price=marked.get("price") if marked["action"] == TRADE_ACTION_DEAL and not ticket_of(marked) else None,
             give_up_at=self._clock.now() + timedelta(seconds=patience),
-            fillings=list(fillings(self._connector.spec(intent.symbol))) if "type_filling" in marked else [],
+            fillings=self._fillings(marked),
+            instead=lambda _: None,
         )
 
+    def _marked(self, intent: Intent, request: Mapping[str, Any]) -> dict[str, Any]:
+        marks = {"comment": order_key(intent.order_id), "magic": int(self._slot.magic)} if adds_risk(request) else {}
+        return {**request, **marks}
+
+    def _fillings(self, request: Mapping[str, Any]) -> list[int]:
+        if "type_filling" not in request:
+            return []
+        modes = fillings(self._connector.spec(request["symbol"]))
+        return list(dict.fromkeys((RETURN, *modes)) if request["action"] == TRADE_ACTION_PENDING else modes)
+
     def _carry_out(self, plan: _Plan) -> None:
-        for attempt in range(1, plan.attempts + 1):
+        for attempt in count(1):
             try:
                 tried = self._attempt(plan)
             except (KillSwitch, Unreachable, WrongAccount):
@@ -156,7 +197,7 @@ class OrderExecutor:
                 raise
             if tried is None:
                 return
-            if attempt == plan.attempts or not self._may_try_again(plan, tried.verdict, attempt):
+            if not self._asks_instead(plan, tried) and (attempt == plan.attempts or not self._may_try_again(plan, tried.verdict, attempt)):
                 self._conclude(plan, tried)
                 return
             plan.refused = tried
@@ -176,7 +217,7 @@ class OrderExecutor:
             judged = verdict_of(checked.retcode, checked.error)
             verdict = Verdict(Outcome.REFUSED, judged.retry, f"order_check: {judged.sentence}")
             return _Tried(verdict, checked, sent=False)
-        evidence, newest_ticket = self._settlement.scan(plan.intent) if plan.request["action"] == TRADE_ACTION_DEAL else (None, 0)
+        evidence, newest_ticket = self._settlement.scan(plan.intent) if adds_risk(plan.request) else (None, 0)
         if evidence is not None and evidence.tickets:
             self._settlement.adopt(self._known(plan.intent.order_id), evidence)
             return None
@@ -216,6 +257,16 @@ class OrderExecutor:
             said = Verdict(verdict.outcome, verdict.retry, f"{verdict.sentence}; not tried again: {sentence}")
             self._conclude(plan, _Tried(said, plan.refused.answer, sent=True))
 
+    def _asks_instead(self, plan: _Plan, tried: _Tried) -> bool:
+        """Whether the price of a waiting order was refused, and the order at market that a backtest fills then takes its place."""
+        if tried.verdict.outcome not in CERTAINLY_NOT or tried.answer.retcode != INVALID_PRICE:
+            return False
+        request = plan.instead(self._connector.quote(plan.intent.symbol))
+        plan.instead = lambda _: None
+        if request is not None:
+            plan.request, plan.fillings = self._marked(plan.intent, request), self._fillings(request)
+        return request is not None
+
     def _may_try_again(self, plan: _Plan, verdict: Verdict, attempt: int) -> bool:
         """Whether what certainly did not happen is worth another attempt; waits and changes the filling mode where that helps."""
         if verdict.outcome not in CERTAINLY_NOT or verdict.retry is Retry.NO:
@@ -240,18 +291,21 @@ class OrderExecutor:
             text = f"{plan.intent.symbol} {plan.intent.kind.value}: {verdict.sentence}; it is not sent again"
             self._record.event("ORDER_UNKNOWN", text, severity="ERROR", details={"client_order_id": order_id})
         elif verdict.outcome is not Outcome.ACCEPTED:
-            gone = answer.retcode in ALREADY_GONE and self._position_is_gone(plan.request)
+            gone = answer.retcode in ALREADY_GONE and self._is_gone(plan.request)
             self._record.move(order_id, Status.CANCELLED if gone else Status.FAILED, payload=tried.facts, **columns)
-        elif plan.intent.kind is Kind.SLTP and answer.retcode in (DONE, NO_CHANGES):
+        elif plan.intent.kind in ABSOLUTE and answer.retcode in (DONE, NO_CHANGES):
             self._record.move(order_id, Status.FILLED, payload=tried.facts, **columns)
         else:
             tickets = {"mt5_order_id": answer.field("order"), "mt5_deal_id": answer.field("deal")}
             self._record.move(order_id, Status.PLACED, payload=tried.facts, **tickets, **columns)
             self._settlement.await_fill(plan.intent, answer.field("order"), self._kill_switch.is_on)
 
-    def _position_is_gone(self, request: Mapping[str, Any]) -> bool:
+    def _is_gone(self, request: Mapping[str, Any]) -> bool:
+        """Whether what a request is about, a position or a waiting order, is certainly not there any more."""
         ticket = ticket_of(request)
         try:
+            if "order" in request:
+                return all(order.ticket != request["order"] for order in self._connector.active_orders())
             return ticket is not None and all(held.ticket != ticket for held in self._connector.all_positions(request["symbol"]))
         except Unreachable:
             return False  # not proved
@@ -260,11 +314,12 @@ class OrderExecutor:
 
     def _intent_of(self, request: Mapping[str, Any], order_id: ClientOrderId) -> Intent:
         """An intent for a request that somebody made without one."""
-        kind = Kind.SLTP if request["action"] == TRADE_ACTION_SLTP else self._kind_of_deal(request)
-        side = Side.SELL if request.get("type") == ORDER_TYPE[Side.SELL] else Side.BUY
+        kind = _KINDS.get(request["action"]) or self._kind_of_deal(request)
+        side = Side.SELL if request.get("type", 0) % 2 else Side.BUY  # even numbers buy, whatever the kind of order
         levels = (request.get("sl") or None, request.get("tp") or None)
         bar = BarId(self._slot, request["symbol"], "", self._connector.server_now(), self._clock.now())
-        return Intent(order_id, bar, kind, "0", side, None, *levels, ticket_of(request))
+        limit, stop = _waits_for(request)
+        return Intent(order_id, bar, kind, "0", side, None, *levels, ticket_of(request), limit=limit, stop=stop)
 
     def _kind_of_deal(self, request: Mapping[str, Any]) -> Kind:
         ticket = ticket_of(request)
@@ -302,9 +357,18 @@ def _own_slot(config: LiveConfig, connector: MT5Connector) -> Slot:
 def _check_complete(request: Mapping[str, Any]) -> None:
     action = request.get("action")
     if action not in NEEDED:
-        raise ValueError(f"an order request with action={action!r} cannot be carried out: want 1 (a deal) or 6 (stop loss and take profit)")
+        wanted = "want 1 (a deal), 5 (an order that waits), 6 (stop loss and take profit) or 8 (take a waiting order away)"
+        raise ValueError(f"an order request with action={action!r} cannot be carried out: {wanted}")
     if missing := [name for name in NEEDED[action] if request.get(name) is None]:
         raise ValueError(f"the order request has no {', '.join(missing)}: it has {', '.join(request)}")
+
+
+def _waits_for(request: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """The limit and the stop of a request for a waiting order."""
+    if request["action"] != TRADE_ACTION_PENDING:
+        return None, None
+    is_limit = request["type"] in (2, 3)  # ORDER_TYPE_BUY_LIMIT, ORDER_TYPE_SELL_LIMIT
+    return (request["price"], None) if is_limit else (request.get("stoplimit"), request["price"])
 
 
 def _told(order: Order) -> dict[str, Any]:

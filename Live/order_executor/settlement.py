@@ -68,7 +68,7 @@ class Settlement:
                 log.warning("cannot read the deals yet", extra={"extra_data": {"reason": str(error)}})
                 continue
             self._put_down(self._known(intent.order_id), evidence)
-            if self._known(intent.order_id).status not in WAITING:
+            if self._known(intent.order_id).status not in WAITING or (intent.kind is Kind.PENDING and evidence.tickets):
                 return
         if not evidence.tickets:
             self._question(self._known(intent.order_id), "it was acknowledged, but the terminal shows nothing of it yet")
@@ -83,22 +83,25 @@ class Settlement:
             return []
         try:
             self._connector.check_in()
-            return [gone for order in orders if (gone := self._settled(order)) is not None]
+            # no order is older than the bar that it was decided on
+            shown = self._connector.shown_since(min(order.intent.bar.epoch for order in orders) - WINDOW)
+            return [gone for order in orders if (gone := self._settled(order, shown)) is not None]
         except Unreachable:
             self._absent.clear()
             raise
 
     def has_open_questions(self) -> bool:
-        """Whether the outcome of any order is still to be found out."""
-        return bool(self._record.orders_with((Status.SUBMITTED, Status.UNKNOWN, Status.PLACED), self._slot))
+        """Whether the outcome of any order is still to be found out. One that waits for its price, as it shall, is no question."""
+        asked = self._record.orders_with((Status.SUBMITTED, Status.UNKNOWN, Status.PLACED), self._slot)
+        return any(order.status is not Status.PLACED or order.intent.kind is not Kind.PENDING for order in asked)
 
     # one order
 
-    def _settled(self, order: Order) -> Order | None:
+    def _settled(self, order: Order, shown: Shown) -> Order | None:
         """The order, when this look has proved that it did not happen."""
         if order.status is Status.SUBMITTED:
             order = self._question(order, "the trader ended between the send and the answer")
-        if self._is_shown(order):
+        if self._is_shown(order, shown):
             self._absent.pop(order.intent.order_id, None)
             return None
         if order.status is Status.PLACED:
@@ -106,11 +109,12 @@ class Settlement:
         order = self._known(order.intent.order_id)
         return self._end_as_absent(order) if order.status is Status.UNKNOWN and self._surely_absent(order) else None
 
-    def _is_shown(self, order: Order) -> bool:
+    def _is_shown(self, order: Order, shown: Shown) -> bool:
         """Whether the terminal shows anything of the order; what that proves is put down."""
         if order.intent.kind is Kind.SLTP:
             return self._level_is_set(order)
-        shown = self._shown(order.intent)
+        if order.intent.kind is Kind.CANCEL:
+            return self._is_taken_away(order, shown)
         evidence = by_key(shown, order.intent)
         if not evidence.tickets and order.ticket:
             evidence = by_tickets(shown, {order.ticket})
@@ -141,6 +145,13 @@ class Settlement:
         if not all(math.isclose(getattr(held, name) or 0.0, wanted.get(name) or 0.0, rel_tol=1e-9) for name in ("sl", "tp")):
             return False
         self._record.move(order.intent.order_id, Status.FILLED, payload={}, message="the position has these levels")
+        return True
+
+    def _is_taken_away(self, order: Order, shown: Shown) -> bool:
+        ticket = (order.request or {}).get("order")
+        if any(each.ticket == ticket and each.active for each in shown.orders):
+            return False
+        self._record.move(order.intent.order_id, Status.FILLED, payload={}, message="the order does not wait any more")
         return True
 
     def _put_down(self, order: Order, evidence: Evidence) -> None:
@@ -189,7 +200,6 @@ class Settlement:
     # asking
 
     def _shown(self, intent: Intent) -> Shown:
-        # no order is older than the bar that it was decided on
         return self._connector.shown_since(intent.bar.epoch - WINDOW)
 
     def _of_ticket(self, intent: Intent, ticket: int | None) -> Evidence:

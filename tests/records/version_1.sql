@@ -1,0 +1,258 @@
+-- The record, version 1. Times are ISO 8601 UTC ("2017-04-19T09:00:00+00:00"); DATE(timestamp) works on them.
+-- signals, order_events, fills, trades, events, account_snapshots and bars are evidence: rows are added, never edited.
+-- orders, positions and state hold what is true now; orders is the fold over order_events.
+
+CREATE TABLE runs (
+    run_id           INTEGER PRIMARY KEY,
+    started_at       TEXT NOT NULL,
+    ended_at         TEXT,
+    slot             TEXT NOT NULL,                       -- login@server/strategy_id/magic
+    mode             TEXT NOT NULL CHECK (mode IN ('DRY', 'DEMO', 'REAL')),
+    terminal         TEXT NOT NULL,                       -- simulated, native, remote
+    login            INTEGER NOT NULL,
+    server           TEXT NOT NULL,
+    strategy_id      TEXT NOT NULL,
+    strategy_file    TEXT NOT NULL,
+    strategy_class   TEXT NOT NULL,
+    strategy_sha256  TEXT NOT NULL,
+    params           TEXT NOT NULL CHECK (json_valid(params)),
+    settings         TEXT NOT NULL CHECK (json_valid(settings)),   -- no secrets
+    versions         TEXT NOT NULL CHECK (json_valid(versions)),
+    initial_balance  REAL NOT NULL,
+    exit_code        INTEGER,
+    end_reason       TEXT,
+    summary          TEXT CHECK (summary IS NULL OR json_valid(summary))
+) STRICT;
+
+-- What was decided upon. The UNIQUE constraint is what makes a second decision on one bar impossible.
+CREATE TABLE bars (
+    id           INTEGER PRIMARY KEY,
+    run_id       INTEGER NOT NULL REFERENCES runs,
+    slot         TEXT NOT NULL,                           -- login@server/strategy_id/magic
+    symbol       TEXT NOT NULL,
+    timeframe    TEXT NOT NULL,                           -- H1
+    bar_time     TEXT NOT NULL,                           -- the bar's open, UTC
+    bar_epoch    INTEGER NOT NULL,                        -- the same on the server's clock, seconds: part of the order ids
+    open         REAL NOT NULL,
+    high         REAL NOT NULL,
+    low          REAL NOT NULL,
+    close        REAL NOT NULL,
+    tick_volume  INTEGER NOT NULL,
+    spread       INTEGER NOT NULL,                        -- points
+    decided_at   TEXT NOT NULL,
+    acted        INTEGER NOT NULL CHECK (acted IN (0, 1)),   -- 0: seen after a pause, replayed without acting
+    UNIQUE (slot, symbol, timeframe, bar_epoch)
+) STRICT;
+
+CREATE TABLE signals (
+    id               INTEGER PRIMARY KEY,
+    timestamp        TEXT NOT NULL,
+    run_id           INTEGER NOT NULL REFERENCES runs,
+    strategy_id      TEXT NOT NULL,
+    symbol           TEXT NOT NULL,
+    timeframe        TEXT NOT NULL,
+    bar_time         TEXT NOT NULL,
+    signal           TEXT NOT NULL CHECK (signal IN ('BUY', 'SELL', 'CLOSE', 'PROTECT', 'HOLD')),
+    confidence       REAL NOT NULL,
+    price            REAL NOT NULL,                       -- close of the bar
+    size             REAL,                                -- as the strategy gave it: units, or a fraction of equity
+    stop_loss        REAL,
+    take_profit      REAL,
+    tag              TEXT CHECK (tag IS NULL OR json_valid(tag)),
+    leg              INTEGER,                             -- ordinal among the bar's decisions
+    client_order_id  TEXT,                                -- the intent in orders; NULL where there is none
+    reason           TEXT                                 -- why there is none: warming up, missed, …
+) STRICT;
+CREATE INDEX signals_by_bar ON signals (symbol, bar_time);
+
+CREATE TABLE orders (
+    id               INTEGER PRIMARY KEY,
+    timestamp        TEXT NOT NULL,                       -- of the intent
+    updated_at       TEXT NOT NULL,
+    client_order_id  TEXT NOT NULL UNIQUE,
+    order_key        TEXT NOT NULL UNIQUE,                -- 13 characters, sent as the order's comment
+    run_id           INTEGER NOT NULL REFERENCES runs,
+    slot             TEXT NOT NULL,
+    strategy_id      TEXT NOT NULL,
+    magic            INTEGER NOT NULL,
+    symbol           TEXT NOT NULL,
+    timeframe        TEXT NOT NULL,
+    bar_time         TEXT NOT NULL,
+    bar_epoch        INTEGER NOT NULL,
+    kind             TEXT NOT NULL CHECK (kind IN ('ENTRY', 'EXIT', 'PARTIAL', 'SLTP', 'FLATTEN')),
+    leg              TEXT NOT NULL,
+    side             TEXT NOT NULL CHECK (side IN ('BUY', 'SELL')),
+    order_type       TEXT NOT NULL,                       -- MARKET
+    size             REAL,                                -- as decided: units, or a fraction of equity
+    volume           REAL,                                -- lots asked for; NULL until a request was made
+    price            REAL,                                -- quote when the request was made
+    sl               REAL,
+    tp               REAL,
+    position_ticket  INTEGER,                             -- the position that it closes or protects
+    tag              TEXT CHECK (tag IS NULL OR json_valid(tag)),
+    status           TEXT NOT NULL,
+    attempts         INTEGER NOT NULL DEFAULT 0,
+    retcode          INTEGER,
+    retcode_message  TEXT,
+    message          TEXT,                                -- one sentence for people
+    mt5_order_id     INTEGER,
+    mt5_deal_id      INTEGER,
+    executed_price   REAL,                                -- volume-weighted, from the deals
+    executed_volume  REAL,                                -- lots, from the deals
+    request          TEXT CHECK (request IS NULL OR json_valid(request))
+) STRICT;
+CREATE INDEX orders_by_status ON orders (status);
+CREATE INDEX orders_by_time ON orders (timestamp);
+CREATE INDEX orders_by_position ON orders (position_ticket);
+CREATE INDEX orders_by_ticket ON orders (slot, mt5_order_id);
+CREATE INDEX orders_by_bar ON orders (slot, symbol, bar_epoch);
+
+CREATE TABLE order_events (
+    seq              INTEGER PRIMARY KEY,
+    timestamp        TEXT NOT NULL,
+    run_id           INTEGER NOT NULL REFERENCES runs,
+    client_order_id  TEXT NOT NULL,
+    attempt          INTEGER NOT NULL,
+    from_status      TEXT,
+    to_status        TEXT NOT NULL,
+    payload          TEXT NOT NULL CHECK (json_valid(payload)),
+    prev_hash        TEXT NOT NULL,
+    hash             TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE UNIQUE INDEX one_send_per_attempt ON order_events (client_order_id, attempt) WHERE to_status = 'SUBMITTED';
+CREATE INDEX order_events_by_time ON order_events (timestamp);
+
+CREATE TABLE fills (
+    slot             TEXT NOT NULL,                       -- deal tickets are unique on one account only
+    deal_ticket      INTEGER NOT NULL,
+    timestamp        TEXT NOT NULL,
+    epoch            INTEGER NOT NULL,                    -- the same on the server's clock, seconds
+    run_id           INTEGER NOT NULL REFERENCES runs,
+    order_ticket     INTEGER NOT NULL,
+    position_id      INTEGER NOT NULL,
+    client_order_id  TEXT,
+    symbol           TEXT NOT NULL,
+    side             TEXT NOT NULL CHECK (side IN ('BUY', 'SELL')),
+    entry            TEXT NOT NULL CHECK (entry IN ('IN', 'OUT', 'INOUT', 'OUT_BY')),
+    volume           REAL NOT NULL,
+    price            REAL NOT NULL,
+    profit           REAL NOT NULL,
+    commission       REAL NOT NULL,
+    swap             REAL NOT NULL,
+    fee              REAL NOT NULL,
+    reason           INTEGER NOT NULL,                    -- DEAL_REASON_*
+    magic            INTEGER NOT NULL,
+    comment          TEXT NOT NULL,
+    PRIMARY KEY (slot, deal_ticket)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX fills_by_position ON fills (slot, position_id);
+
+-- One row per closing deal: what backtesting.py calls a closed trade.
+CREATE TABLE trades (
+    id                INTEGER PRIMARY KEY,
+    timestamp         TEXT NOT NULL,                      -- of the exit
+    run_id            INTEGER NOT NULL REFERENCES runs,
+    slot              TEXT NOT NULL,
+    strategy_id       TEXT NOT NULL,
+    symbol            TEXT NOT NULL,
+    side              TEXT NOT NULL CHECK (side IN ('BUY', 'SELL')),
+    entry_time        TEXT NOT NULL,
+    exit_time         TEXT NOT NULL,
+    entry_price       REAL NOT NULL,
+    exit_price        REAL NOT NULL,
+    volume            REAL NOT NULL,                      -- lots
+    size              REAL NOT NULL,                      -- units, negative for short: backtesting.py's Size
+    profit            REAL NOT NULL,                      -- gross, account currency, as MetaTrader shows it
+    commission        REAL NOT NULL,                      -- entry's share and exit's, negative is a cost
+    swap              REAL NOT NULL,
+    net_profit        REAL NOT NULL,
+    duration_seconds  REAL NOT NULL,
+    exit_reason       TEXT NOT NULL,                      -- strategy, stop loss, take profit, stop out, manual, kill switch
+    position_ticket   INTEGER NOT NULL,
+    exit_deal         INTEGER NOT NULL,
+    tag               TEXT CHECK (tag IS NULL OR json_valid(tag)),
+    UNIQUE (slot, exit_deal)
+) STRICT;
+CREATE INDEX trades_by_time ON trades (timestamp);
+
+CREATE TABLE positions (
+    slot           TEXT NOT NULL,
+    ticket         INTEGER NOT NULL,
+    updated_at     TEXT NOT NULL,
+    strategy_id    TEXT NOT NULL,
+    symbol         TEXT NOT NULL,
+    side           TEXT NOT NULL CHECK (side IN ('BUY', 'SELL')),
+    volume         REAL NOT NULL,
+    entry_price    REAL NOT NULL,
+    entry_time     TEXT NOT NULL,
+    sl             REAL,
+    tp             REAL,
+    price_current  REAL NOT NULL,
+    profit         REAL NOT NULL,
+    swap           REAL NOT NULL,
+    PRIMARY KEY (slot, ticket)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE events (
+    id          INTEGER PRIMARY KEY,
+    timestamp   TEXT NOT NULL,
+    run_id      INTEGER REFERENCES runs,
+    event_type  TEXT NOT NULL,
+    severity    TEXT NOT NULL CHECK (severity IN ('INFO', 'WARNING', 'ERROR', 'CRITICAL')),
+    message     TEXT NOT NULL,
+    details     TEXT NOT NULL CHECK (json_valid(details))
+) STRICT;
+CREATE INDEX events_by_time ON events (timestamp);
+
+CREATE TABLE account_snapshots (
+    id              INTEGER PRIMARY KEY,
+    timestamp       TEXT NOT NULL,
+    run_id          INTEGER NOT NULL REFERENCES runs,
+    balance         REAL NOT NULL,
+    equity          REAL NOT NULL,
+    margin          REAL NOT NULL,
+    free_margin     REAL NOT NULL,
+    profit          REAL NOT NULL,
+    open_positions  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX account_snapshots_by_time ON account_snapshots (timestamp);
+
+-- Empty: alerts that are delivered somewhere come with a later version.
+CREATE TABLE alerts (
+    id         INTEGER PRIMARY KEY,
+    timestamp  TEXT NOT NULL,
+    run_id     INTEGER REFERENCES runs,
+    type       TEXT NOT NULL,
+    level      TEXT NOT NULL,
+    message    TEXT NOT NULL,
+    channel    TEXT,
+    delivered  TEXT
+) STRICT;
+
+-- What is true now, one JSON value a key. "at" and "market_time" are the session's clock, virtual in a replay, "wall" the machine's.
+--   heartbeat    {"at": "2017-04-19T09:00:00+00:00", "wall": "2026-01-05T12:00:00+00:00", "pid": 4711}
+--   market_time  "2017-04-19T09:00:00+00:00"
+--   trading      {"enabled": false, "reason": "why no entries are sent"}
+--   kill_switch  {"active": false, "file": "the one that is there, or would stop the trader"}
+--   account      {"balance", "equity", "margin", "free_margin": money, "currency": "USD", "leverage": 100}
+--   progress     {"bars": 120, "total": 5000}, of a replay; else nulls
+--   day          {"date": "2017-04-19", "opening_equity": 10000.0}, the broker's day; the same as "day SLOT" for each slot
+CREATE TABLE state (
+    key         TEXT PRIMARY KEY,
+    value       TEXT NOT NULL CHECK (json_valid(value)),
+    updated_at  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER bars_are_evidence_u BEFORE UPDATE ON bars BEGIN SELECT RAISE(ABORT, 'bars is append-only'); END;
+CREATE TRIGGER bars_are_evidence_d BEFORE DELETE ON bars BEGIN SELECT RAISE(ABORT, 'bars is append-only'); END;
+CREATE TRIGGER signals_are_evidence_u BEFORE UPDATE ON signals BEGIN SELECT RAISE(ABORT, 'signals is append-only'); END;
+CREATE TRIGGER signals_are_evidence_d BEFORE DELETE ON signals BEGIN SELECT RAISE(ABORT, 'signals is append-only'); END;
+CREATE TRIGGER order_events_are_evidence_u BEFORE UPDATE ON order_events BEGIN SELECT RAISE(ABORT, 'order_events is append-only'); END;
+CREATE TRIGGER order_events_are_evidence_d BEFORE DELETE ON order_events BEGIN SELECT RAISE(ABORT, 'order_events is append-only'); END;
+CREATE TRIGGER fills_are_evidence_u BEFORE UPDATE ON fills BEGIN SELECT RAISE(ABORT, 'fills is append-only'); END;
+CREATE TRIGGER fills_are_evidence_d BEFORE DELETE ON fills BEGIN SELECT RAISE(ABORT, 'fills is append-only'); END;
+CREATE TRIGGER trades_are_evidence_u BEFORE UPDATE ON trades BEGIN SELECT RAISE(ABORT, 'trades is append-only'); END;
+CREATE TRIGGER trades_are_evidence_d BEFORE DELETE ON trades BEGIN SELECT RAISE(ABORT, 'trades is append-only'); END;
+CREATE TRIGGER events_are_evidence_u BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events is append-only'); END;
+CREATE TRIGGER events_are_evidence_d BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events is append-only'); END;
+CREATE TRIGGER orders_are_never_deleted BEFORE DELETE ON orders BEGIN SELECT RAISE(ABORT, 'orders are never deleted'); END;
