@@ -1,15 +1,15 @@
-"""`python -m Live VERB`: run, dashboard, explain."""
+"""`python -m Live VERB`: run, dashboard, doctor, explain."""
 
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from Live.config import PROJECT_ROOT, load_config
+from Live.config import PROJECT_ROOT, LiveConfig, load_config
 from Live.errors import LiveError
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -76,6 +76,17 @@ def dashboard(env_file: str | None, db: str | None, port: str | None, *, with_pa
     return INTERRUPTED  # it serves until Ctrl-C
 
 
+@cli.command(context_settings=HELP)
+@click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
+@click.option("--symbols", metavar="A,B", help="Symbols to look at (SYMBOLS).")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor(env_file: str | None, symbols: str | None, *, as_json: bool) -> int:
+    """Look whether all is ready for a start, with the remedy beside what is not. Changes nothing."""
+    from Live.doctor import consult
+
+    return consult({"symbols": symbols}, _absolute(env_file), os.environ, as_json=as_json)
+
+
 # a code such as -10003 is no option
 @cli.command(context_settings={**HELP, "ignore_unknown_options": True})
 @click.argument("codes", nargs=-1, metavar="CODE …")
@@ -88,6 +99,39 @@ def explain(codes: tuple[str, ...], *, every: bool, as_json: bool) -> int:
     if not codes and not every:
         raise click.UsageError("name a code, as in: python -m Live explain 10016; or all of them with --all")
     return print_explanations(codes, every=every, as_json=as_json)
+
+
+def _on_prices(command: Callable[..., int]) -> Callable[..., int]:
+    """The arguments of a command that looks at a strategy on prices."""
+    for decorate in (
+        click.argument("strategy", metavar="FILE[:CLASS]"),
+        click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env."),
+        click.option("--symbols", metavar="A,B", help="Symbols to look at (SYMBOLS)."),
+        click.option("--timeframe", metavar="1h", help="Make such bars first; else the bars are as the prices have them."),
+        click.option("--params", multiple=True, metavar="NAME=VALUE …", help="Parameters of the strategy."),
+        click.option("--data", multiple=True, metavar="[SYMBOL=]FILE", help="Your own prices."),
+        click.option("--bars", default="5000", show_default=True, metavar="N|all", help="So many of the newest bars."),
+        click.option("--json", "as_json", is_flag=True, help="For programs."),
+    ):
+        command = decorate(command)
+    return command
+
+
+def _asked(given: dict[str, Any]) -> tuple[Any, LiveConfig]:
+    from Live.strategy_checks import Asked, newest_of
+
+    asked = Asked(given["strategy"], given["params"], given["timeframe"], newest_of(given["bars"]), given["as_json"])
+    flags = {"symbols": given["symbols"], "timeframe": given["timeframe"], "sim_prices": _prices(given["data"])}
+    return asked, load_config(flags, _absolute(given["env_file"]), os.environ)
+
+
+@cli.command(context_settings=HELP)
+@_on_prices
+def lookahead(**given: Any) -> int:
+    """Which values of a strategy knew the future, and what it earns without them. Exit code 6 when any did."""
+    from Live.strategy_checks import check_lookahead
+
+    return check_lookahead(*_asked(given))
 
 
 def _end_with_parent() -> None:

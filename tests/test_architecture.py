@@ -17,7 +17,7 @@ LAYERS = {
         "live_trader",
         "symbol_trader flatten",
         "intent_carrier",
-        "desk reporter",
+        "desk reporter strategy_checks",
         "order_executor state_manager dashboard",
         "audit_logger mt5_connector backtesting_bridge trade_book kill_switch logs",
         "locks order_requests sizing indicators",

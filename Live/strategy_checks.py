@@ -1,0 +1,188 @@
+"""`python -m Live lookahead` and `warmup`: a strategy looked at on prices, without trading it."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from Backtest.bars import builtin_prices, read_prices, resample, timeframe, timeframe_of
+from Backtest.errors import BadInput
+from Backtest.lookahead import Findings, Surprise, look_ahead
+from Backtest.lookahead.check import Progress as Told
+from Backtest.session.playing import Subject
+from Backtest.strategies import LoadedStrategy, check_params, load_strategy, parse_params
+from Live.backtesting_bridge import frame_of
+from Live.config import LiveConfig
+from Live.logs import terminal
+from Live.mt5_connector import MT5Connector
+from Live.mt5_connector.terminals import kind_of, look_at_terminal
+
+CHECK_FAILED = 6
+NEWEST = 5_000  # bars that are looked at, when nobody says otherwise
+FIGURES = ("Return [%]", "Equity Final [$]", "# Trades", "Win Rate [%]", "Sharpe Ratio", "Max. Drawdown [%]")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a check is about: a strategy, its parameters, and which bars."""
+
+    strategy: str  # file.py or file.py:Class
+    params: Sequence[str]  # name=value
+    steps: str | None  # the timeframe that was asked for
+    newest: int | None  # bars; None: all
+    as_json: bool
+
+
+def check_lookahead(asked: Asked, config: LiveConfig) -> int:
+    """Look for lookahead in a strategy and print what is found; 0, or 6 where something knew the future.
+
+    Raises BadInput, or LiveError where the bars come from a terminal that cannot be reached.
+    """
+    loaded, subject = _subject(asked)
+    red = False
+    answers = []
+    for symbol in config.symbols:
+        bars = _bars(asked, config, symbol)
+        with _progress() as told:
+            findings = look_ahead(subject, bars, progress=told)
+        red = red or findings.is_red
+        answers.append({"symbol": symbol, "verdict": _verdict(findings), **as_json(findings)})
+        if not asked.as_json:
+            _print_findings(Console(highlight=False, soft_wrap=True), f"{loaded.cls.__name__} on {symbol}", findings)
+    if asked.as_json:
+        facts = {"strategy": str(loaded.path), "class": loaded.cls.__name__, "sha256": loaded.sha256, "params": dict(subject.params)}
+        Console(highlight=False).out(json.dumps({**facts, "checked": answers}, indent=2, default=str, allow_nan=False))
+    return CHECK_FAILED if red else 0
+
+
+def future_known(loaded: LoadedStrategy, params: Mapping[str, Any], bars: pd.DataFrame) -> tuple[str, ...]:
+    """A sentence for everything in a strategy that knew the future on these bars; quicker than `check_lookahead`, and as strict.
+
+    Raises BadInput.
+    """
+    findings = look_ahead(Subject(loaded.cls, loaded.backtest, params), bars, honest=False)
+    return tuple(f"{found.name} {found.sentence}; {found.cure}" for found in findings.surprises)
+
+
+def as_json(findings: Any) -> dict[str, Any]:
+    """A frozen record as JSON can hold it: enums by name, what is missing or endless as null."""
+    return {name: _plain(value) for name, value in asdict(findings).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (bool, str, int)) or value is None:
+        return value
+    if isinstance(value, float):  # NumPy's, too
+        return float(value) if abs(value) < float("inf") else None
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _subject(asked: Asked) -> tuple[LoadedStrategy, Subject]:
+    loaded, params = load_strategy(asked.strategy), parse_params(asked.params)
+    check_params(loaded.cls, params)
+    return loaded, Subject(loaded.cls, loaded.backtest, params)
+
+
+def _bars(asked: Asked, config: LiveConfig, symbol: str) -> pd.DataFrame:
+    if config.sim_prices or kind_of(config) == "simulated":
+        frame = read_prices(config.sim_prices[symbol]) if config.sim_prices else builtin_prices(symbol)
+        if asked.steps and timeframe(asked.steps) != timeframe_of(frame):
+            frame = resample(frame, timeframe(asked.steps))
+    else:
+        frame = _bars_of_terminal(config, symbol, asked.newest or NEWEST)
+    return frame if asked.newest is None else frame.iloc[-asked.newest :]
+
+
+def _bars_of_terminal(config: LiveConfig, symbol: str, count: int) -> pd.DataFrame:
+    opened = look_at_terminal(config)
+    connector = MT5Connector(config, opened.functions, opened.clock)
+    connector.connect()
+    try:
+        return frame_of(connector.closed_bars(symbol, timeframe(config.timeframe), count)[0])
+    finally:
+        connector.shutdown()
+
+
+@contextmanager
+def _progress() -> Iterator[Told]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=terminal(), transient=True, disable=not terminal().is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+
+
+def _verdict(findings: Findings) -> str:
+    return "red" if findings.is_red else "random" if findings.random else "clean"
+
+
+def _print_findings(out: Console, what: str, findings: Findings) -> None:
+    out.print(f"[bold]{what}[/bold]: {findings.bars:,} bars, {findings.start} to {findings.end}")
+    for found in findings.surprises:
+        out.print()
+        out.print(_card(found, findings.bars))
+    if findings.is_red:
+        out.print()
+        out.print(_results(findings))
+        out.print("[red]It knew the future.[/red] What it earned in its backtest it cannot earn live.")
+    else:
+        out.print("[green]Nothing knew the future.[/green]" if not findings.random else "Nothing that can be compared knew the future.")
+    if findings.random:
+        out.print(f"Left to chance, so that it cannot be compared: {', '.join(findings.random)}", markup=False)
+    for note in findings.notes:
+        out.print(f"Note: {note}.", markup=False)
+
+
+def _card(found: Surprise, bars: int) -> Table:
+    card = Table(
+        title=f"{found.name} ({found.kind.name.lower()})", title_justify="left", title_style="bold red", show_header=False, box=None
+    )
+    card.add_column(style="dim", no_wrap=True)
+    card.add_column()
+    card.add_row("What", f"it {found.sentence}")
+    card.add_row("From", f"bar {found.first_bar:,}, {found.first_time}")
+    if found.shown == found.shown or found.known == found.known:
+        card.add_row("There", f"the backtest saw {_number(found.shown)}; known was {_number(found.known)}")
+    if found.largest == found.largest:
+        card.add_row("Size", f"up to {found.largest:.2g} times the range of the middle half of its values")
+    if found.wrong is not None:
+        card.add_row("Wrong on", f"{found.wrong:,} of {bars:,} bars")
+    card.add_row("Cure", found.cure)
+    return card
+
+
+def _results(findings: Findings) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("Result")
+    table.add_column("Backtest", justify="right")
+    table.add_column("Without the future", justify="right")
+    for name in FIGURES:
+        honest = "–" if findings.honest is None else _number(findings.honest.get(name, float("nan")))
+        table.add_row(name.replace("[", r"\["), _number(findings.plain[name]), honest)
+    table.caption = findings.honest_failure or None
+    return table
+
+
+def _number(value: Any) -> str:
+    return "nothing" if value != value else f"{value:,.6g}"
+
+
+def newest_of(text: str) -> int | None:
+    """How many bars `--bars` asks for; None is all of them. Raises BadInput."""
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise BadInput(f"--bars is '{text}'; want a whole number above 0, or all")
+    return int(text)

@@ -1,0 +1,104 @@
+"""The commands that look at a strategy without trading it: what they print, and their exit codes."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from Backtest.bars import builtin_prices
+from Backtest.strategies import load_strategy
+from Live.__main__ import main
+from Live.config import PROJECT_ROOT
+from Live.strategy_checks import future_known
+
+SMA = PROJECT_ROOT / "Backtest" / "codes" / "sma_cross.py"
+CENTRED = """
+import pandas as pd
+from backtesting import Strategy
+
+BACKTEST = dict(cash=5_000, commission=0.0001)
+
+class Centred(Strategy):
+    n = 11
+
+    def init(self):
+        self.middle = self.I(lambda: pd.Series(self.data.Close).rolling(self.n, center=True).mean())
+
+    def next(self):
+        if self.data.Close[-1] < self.middle[-1] and not self.position:
+            self.buy()
+        elif self.data.Close[-1] > self.middle[-1] and self.position:
+            self.position.close()
+"""
+
+
+@pytest.fixture
+def centred(tmp_path: Path) -> Path:
+    file = tmp_path / "centred.py"
+    file.write_text(CENTRED)
+    return file
+
+
+def said(words: Sequence[object], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return code, " ".join(out.split()), err
+
+
+def test_lookahead_names_the_indicator_its_bar_and_the_honest_result(centred: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(["lookahead", centred, "--bars", 300, "--params", "n=7"], capsys)
+    assert code == 6
+    assert "self.middle (ahead)" in out
+    assert "values up to 3 bars ahead" in out
+    assert "Without the future" in out
+    assert "It knew the future." in out
+
+
+def test_a_clean_strategy_is_told_to_be_clean(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(["lookahead", SMA, "--bars", 300], capsys)[:2] == (
+        0,
+        "SmaCross on EURUSD: 300 bars, 2018-01-22 04:00:00 to 2018-02-07 15:00:00 Nothing knew the future.",
+    )
+
+
+def test_programs_read_the_findings_of_each_symbol(centred: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(["lookahead", centred, "--symbols", "EURUSD,GOOG", "--bars", 200, "--json"], capsys)
+    told = json.loads(out)
+    assert code == 6
+    assert [(each["symbol"], each["verdict"], each["bars"]) for each in told["checked"]] == [("EURUSD", "red", 200), ("GOOG", "red", 200)]
+    [found] = told["checked"][0]["surprises"]
+    assert (found["name"], found["kind"], found["first_bar"], found["known"]) == ("self.middle", "AHEAD", 5, None)
+    assert told["checked"][0]["honest"]["# Trades"] == 0
+
+
+def test_prices_of_a_file_keep_their_timeframe_unless_another_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "goog.csv"
+    builtin_prices("GOOG").iloc[:300].to_csv(file)
+    assert "300 bars" in said(["lookahead", SMA, "--data", file], capsys)[1]
+    assert "63 bars" in said(["lookahead", SMA, "--data", file, "--timeframe", "1w"], capsys)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "mistake"),
+    [
+        ([], "Missing argument"),
+        (["nowhere.py"], "there is no such strategy file"),
+        ([SMA, "--bars", "few"], "--bars is 'few'; want a whole number above 0, or all"),
+        ([SMA, "--bars", "3"], "3 bars are too few"),
+        ([SMA, "--symbols", "XAUUSD"], "backtesting.py ships no prices of XAUUSD"),
+        ([SMA, "--params", "n9=3"], "SmaCross has no parameter n9"),
+    ],
+)
+def test_a_mistake_is_told_in_a_sentence(words: Sequence[object], mistake: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = said(["lookahead", *words], capsys)
+    assert code == 2
+    assert mistake in err
+    assert "Traceback" not in err
+
+
+def test_a_trader_can_ask_what_knew_the_future(centred: Path) -> None:
+    bars = builtin_prices("EURUSD").iloc[:300]
+    assert future_known(load_strategy(SMA), {}, bars) == ()
+    [sentence] = future_known(load_strategy(centred), {"n": 5}, bars)
+    assert sentence.startswith("self.middle uses values up to 2 bars ahead")
