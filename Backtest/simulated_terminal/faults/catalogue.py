@@ -93,6 +93,7 @@ KINDS: dict[str, Kind] = {
         sending.field_missing,
         SEND,
         {"field": ("order", "deal", "retcode", "volume"), "renamed": ("order_ticket", None)},
+        layer=OUTERMOST,
     ),
     # -- order_check
     "check_silent": Kind("F16", "order_check does not answer.", reading.silent, CHECK, {"error": (-1, -10005), "times": (1, 3)}),

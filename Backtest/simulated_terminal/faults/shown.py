@@ -149,7 +149,7 @@ def money_came(call: Call, rows: Rows, firing: Firing) -> Rows:
 def money_counts(call: Call, go: Go, firing: Firing) -> Reply:
     """The account has the money that came."""
     reply = go(call)
-    if reply.value is None or "row" not in firing.state:
+    if call.function != "account_info" or reply.value is None or "row" not in firing.state:
         return reply
     amount, name = firing.params["amount"], "credit" if firing.params["type"] == c.DEAL_TYPE_CREDIT else "balance"
     more = {each: getattr(reply.value, each) + amount for each in (name, "equity", "margin_free")}
