@@ -18,6 +18,19 @@ def hold_record(resources: ExitStack, record: Path) -> None:
     _hold(resources, file.with_name(file.name + ".lock"), taken, "choose an AUDIT_DB_PATH in a folder that you may write to")
 
 
+def record_is_held(record: Path) -> bool:
+    """Whether a trader writes this record at the moment. Makes no file."""
+    file = record.resolve()
+    lock = file.with_name(file.name + ".lock")
+    if not lock.exists():
+        return False
+    try:
+        FileLock(lock, timeout=0).acquire().lock.release()
+    except (Timeout, OSError):
+        return True
+    return False
+
+
 def hold_account(resources: ExitStack, slot: Slot) -> None:
     """The only trader with this magic number on this account, whichever folder it was started from.
 
