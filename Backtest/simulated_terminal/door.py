@@ -1,6 +1,7 @@
 """What all functions of the terminal share: the connection, the last error, and how a call is refused."""
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -26,6 +27,8 @@ class Door:
     def __init__(self) -> None:
         self._error = OK
         self._attached = False
+        # the package keeps Python's lock during a call: threads of a program never meet inside one
+        self._lock = threading.RLock()
 
     def last_error(self) -> tuple[int, str]:
         """last_error()
@@ -36,6 +39,10 @@ class Door:
 
     def _arrive(self) -> None:
         """Let the server's time be the clock's."""
+
+    def _watched(self, name: str) -> bool:  # noqa: ARG002 - a terminal without a Market Watch shows all that it has
+        """Whether the terminal gets ticks of a symbol."""
+        return True
 
     def _unattached(self) -> None:
         self._error = (NOT_CONNECTED.code, NOT_CONNECTED.text)
@@ -64,13 +71,14 @@ def call(
     def wrap(method: Callable[Concatenate[Self, Given], Result]) -> Callable[Concatenate[Self, Given], Result | Any]:
         @functools.wraps(method)
         def function(self: Self, /, *args: Given.args, **kwargs: Given.kwargs) -> Result | Any:
-            self._error = OK
-            self._arrive()
-            try:
-                return method(self, *args, **kwargs)
-            except Refused as refusal:
-                self._error = (refusal.code, refusal.text)
-                return failure
+            with self._lock:
+                self._error = OK
+                self._arrive()
+                try:
+                    return method(self, *args, **kwargs)
+                except Refused as refusal:
+                    self._error = (refusal.code, refusal.text)
+                    return failure
 
         return function
 

@@ -27,8 +27,8 @@ def current() -> Any:
 
 
 def default_terminal() -> SimulatedTerminal:
-    """A retail account on the prices that backtesting.py ships, standing at the last bar of all: everything is history."""
+    """A retail account on the prices that backtesting.py ships, standing still at the last bar of EURUSD."""
     frames = {name: builtin_prices(name) for name in BUILTIN}
-    last: pd.Timestamp = max(frame.index[-1] for frame in frames.values())
     prices = {name: (retail_symbol(name, frame), frame) for name, frame in frames.items()}
+    last: pd.Timestamp = frames["EURUSD"].index[-1]
     return SimulatedTerminal(ReplayMarket(prices, start=last.to_pydatetime().replace(tzinfo=UTC)))

@@ -34,6 +34,9 @@ class Figures:
         return money.level(self.equity, self.margin)
 
 
+NOTHING = Figures(0.0, 0.0, 0.0, 0.0, 0.0)  # what a check shows that objects
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What an execution does to the position that it meets, in lots."""

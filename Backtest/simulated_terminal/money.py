@@ -28,6 +28,12 @@ class Exchange:
         pairs = ({currency, self.account} == {spec.currency_base, spec.currency_profit} for spec in self.symbols.values())
         return next((spec for spec, fits in zip(self.symbols.values(), pairs, strict=True) if fits), None)
 
+    def pairs_of(self, specs: Iterable[SymbolSpec]) -> set[str]:
+        """The symbols that turn the money of these into the account's: a terminal selects them by itself."""
+        currencies = {currency for spec in specs for currency in (spec.currency_profit, spec.currency_margin)} - {self.account}
+        pairs = map(self.pair_for, currencies)
+        return {pair.name for pair in pairs if pair is not None}
+
     def into_account(self, money: float, currency: str, *, selling: bool) -> float | None:
         """`money` of `currency` in the account's; `selling` that currency takes the pair's worse side for its holder."""
         if currency == self.account:

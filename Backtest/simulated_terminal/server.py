@@ -7,7 +7,7 @@ from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.book import Position
 from Backtest.simulated_terminal.case import PASSED, Case
 from Backtest.simulated_terminal.checks import objection
-from Backtest.simulated_terminal.ledger import Figures
+from Backtest.simulated_terminal.ledger import NOTHING, Figures
 from Backtest.simulated_terminal.matching import Matching
 from Backtest.simulated_terminal.orders import Order, side_of
 from Backtest.simulated_terminal.pending_checks import changed
@@ -43,7 +43,7 @@ class TradeServer(Matching):
         if code in (PASSED, c.TRADE_RETCODE_NO_MONEY):
             # a plain sum: order_check knows no relief for hedged volume
             return code, self._with_margin(now.profit, now.equity, self.account.rounded(now.margin + added))
-        return code, Figures(0.0, 0.0, 0.0, 0.0, 0.0)
+        return code, NOTHING
 
     def send(self, request: TradeRequest) -> Answer:
         """Carry out a request, or say why not."""

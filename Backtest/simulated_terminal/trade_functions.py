@@ -9,6 +9,7 @@ from Backtest.simulated_terminal.arguments import Refused
 from Backtest.simulated_terminal.book import Fact, History, Position
 from Backtest.simulated_terminal.door import FAILED, Door, call
 from Backtest.simulated_terminal.groups import mask
+from Backtest.simulated_terminal.ledger import NOTHING
 from Backtest.simulated_terminal.orders import Order, side_of
 from Backtest.simulated_terminal.retcodes import CHECKED, TEXTS
 from Backtest.simulated_terminal.server import Answer
@@ -16,6 +17,7 @@ from Backtest.simulated_terminal.structs import OrderCheckResult, OrderSendResul
 
 _CHANGES_THE_ACCOUNT = frozenset({c.TRADE_RETCODE_DONE, c.TRADE_RETCODE_DONE_PARTIAL, c.TRADE_RETCODE_PLACED})
 Open = TypeVar("Open", Position, Order)
+_UNWATCHED = (c.TRADE_RETCODE_PRICE_OFF, NOTHING)  # [I] a symbol that is not in Market Watch has no prices
 _API_DISABLED = "Auto-Trading using Python API disabled in Terminal"
 
 
@@ -143,7 +145,7 @@ class TradeFunctions(Door):
         request = a.request("order_check", args, fields)
         if code := self._barred(request):
             return OrderCheckResult((code, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, TEXTS[code], request))
-        code, then = self._server.check(request)
+        code, then = self._server.check(request) if self._watched(request.symbol) else _UNWATCHED
         figures = (then.balance, then.equity, then.profit, then.margin, then.margin_free, then.margin_level)
         return OrderCheckResult((code, *figures, TEXTS.get(code, CHECKED), request))
 
@@ -159,7 +161,7 @@ class TradeFunctions(Door):
         if code := self._barred(request):
             return _result(Answer(code), 0, request)
         number = self._book.new_request()
-        answer = self._server.send(request)
+        answer = self._server.send(request) if self._watched(request.symbol) else Answer(c.TRADE_RETCODE_PRICE_OFF)
         if answer.retcode in _CHANGES_THE_ACCOUNT:
             self._commit()
         return _result(answer, number, request)
