@@ -41,9 +41,10 @@ DOORS = {
     "waitress": ["Live.dashboard"],
     "keyring": ["Live.config"],
     "filelock": ["Live.locks"],
-    "click": ["Live.__main__"],
+    "rpyc": ["Backtest.simulated_terminal.serving"],
+    "click": ["Live.__main__", "Backtest.simulated_terminal.__main__"],
     "backtesting": ["Backtest", "Live.backtesting_bridge"],
-    "time": ["Live.clock"],
+    "time": ["Live.clock", "Backtest.simulated_terminal.__main__"],  # the second runs other people's programs in real time
     "random": ["Backtest.session"],  # to leave a strategy's generator as it was
     "secrets": [],
     "uuid": [],
@@ -61,7 +62,7 @@ PURE = (
     + [
         f"Backtest.simulated_terminal.{module}"
         for module in """
-    bar_series book case checks constants dealing groups ledger lifetimes market matching money orders paper.quotes paper.specs
+    bar_series book case checks constants dealing groups ledger lifetimes market matching minutes money orders paper.quotes paper.specs
     pending_checks rates replay retcodes
     rollover server sessions structs symbols triggers unfolding
 """.split()

@@ -1,0 +1,149 @@
+"""A terminal whose prices are going on now: recorded ones, put by whole weeks to where the machine's clock is.
+
+The week stays a week: what was a Monday is one, with the sessions and the gaps of then. Nothing here reads a clock.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from Backtest.bars import BUILTIN, TIMEFRAMES, builtin_prices, read_bars_or_ticks
+from Backtest.errors import BadInput
+from Backtest.simulated_terminal.catalogue import catalogue, retail_symbol
+from Backtest.simulated_terminal.minutes import by_the_minute
+from Backtest.simulated_terminal.replay import ReplayMarket
+from Backtest.simulated_terminal.server_time import ServerTime, server_time
+from Backtest.simulated_terminal.symbols import AccountSpec, SymbolSpec
+from Backtest.simulated_terminal.terminal import SimulatedTerminal
+
+_WEEK = pd.Timedelta(weeks=1)
+_AHEAD = 0.25  # of the prices, about: the rest is history
+
+Priced = dict[str, tuple[SymbolSpec, pd.DataFrame]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which market, and which account on it."""
+
+    symbols: tuple[str, ...] = ()  # none: those of `files`, else EURUSD
+    files: Mapping[str, Path] = field(default_factory=dict)  # by symbol; the others have the prices that backtesting.py ships
+    utc: bool = False  # whether the times of the files are UTC; else they are the server's already
+    symbols_file: Path | None = None
+    server_time: ServerTime = field(default_factory=lambda: server_time("new-york"))
+    speed: float = 1.0  # market seconds in a real one; inf: time passes in the terminal's own clock alone
+    account: AccountSpec = field(default_factory=AccountSpec)
+    account_file: Path | None = None
+
+
+class Pace:
+    """Seconds on the server's clock since it was let go: so many in a real one, through the changes of its summer time."""
+
+    def __init__(self, monotonic: Callable[[], float], clock: ServerTime, speed: float) -> None:
+        self._monotonic, self._clock, self._speed = monotonic, clock, speed
+        self._begun: tuple[float, float, float] | None = None
+
+    def let_go(self, utc: float, shown: float) -> None:
+        """It is this moment now, while the market's clock still shows another time."""
+        self._begun = (utc, shown, self._monotonic())
+
+    def __call__(self) -> float:
+        if self._begun is None:
+            return 0.0
+        utc, shown, since = self._begun
+        return self._clock.to_server(utc + (self._monotonic() - since) * self._speed) - shown
+
+
+def open_terminal(wanted: Wanted, now: float, monotonic: Callable[[], float]) -> SimulatedTerminal:
+    """A terminal on the prices that are wanted, at the moment `now` (UTC seconds); `monotonic` moves it on from there.
+
+    An account that is on file is continued: at the pace of life with all that has happened since, at another pace where
+    it was. Raises BadInput with every mistake of prices, symbols or account.
+    """
+    prices = _prices(wanted)
+    mistakes: list[str] = []
+    for weeks in _placements(prices, _shown(wanted, now)):
+        try:
+            return _opened(wanted, {name: (spec, _moved(frame, weeks)) for name, (spec, frame) in prices.items()}, now, monotonic)
+        except BadInput as error:
+            mistakes += [mistake for mistake in error.mistakes if mistake not in mistakes]
+            if wanted.account_file is None or not wanted.account_file.exists():
+                break  # only an account on file may want the prices at another place
+    raise BadInput(*mistakes)
+
+
+def _opened(wanted: Wanted, prices: Priced, now: float, monotonic: Callable[[], float]) -> SimulatedTerminal:
+    virtual = math.isinf(wanted.speed)
+    continued = wanted.account_file is not None and wanted.account_file.exists()
+    pace = Pace(monotonic, wanted.server_time, wanted.speed)
+    terminal = SimulatedTerminal(
+        ReplayMarket(prices, start=_latest(prices, _shown(wanted, now))),
+        wanted.account,
+        state_file=wanted.account_file,
+        speed=math.inf if virtual else 1.0,
+        monotonic=None if virtual else pace,
+    )
+    reached = terminal.clock.now_msc / 1000
+    pace.let_go(wanted.server_time.to_utc(reached) if continued and wanted.speed != 1 else now, reached)
+    return terminal
+
+
+def _shown(wanted: Wanted, now: float) -> pd.Timestamp:
+    return pd.Timestamp(wanted.server_time.to_server(now), unit="s")
+
+
+def _latest(prices: Priced, moment: pd.Timestamp) -> datetime:
+    """The last price of any symbol at the moment or before."""
+    latest: pd.Timestamp = max(frame.index[frame.index <= moment][-1] for _, frame in prices.values())
+    return latest.to_pydatetime().replace(tzinfo=UTC)
+
+
+def _placements(prices: Priced, moment: pd.Timestamp) -> Iterator[int]:
+    """By how many weeks the prices may be moved so that the moment falls into those of every symbol; the best first."""
+    first: pd.Timestamp = max(frame.index[0] for _, frame in prices.values())
+    last: pd.Timestamp = min(frame.index[-1] for _, frame in prices.values())
+    fewest, most = math.floor((moment - last) / _WEEK) + 1, math.floor((moment - first) / _WEEK)
+    if fewest > most:
+        raise BadInput(
+            f"the prices that all symbols have reach from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}: "
+            "want a week or more, so that any moment of a week falls into them"
+        )
+    best = (moment - last + _AHEAD * (last - first)) / _WEEK
+    yield from sorted(range(fewest, most + 1), key=lambda weeks: abs(weeks - best))
+
+
+def _moved(frame: pd.DataFrame, weeks: int) -> pd.DataFrame:
+    return frame.set_axis(frame.index + weeks * _WEEK, axis=0)
+
+
+def _prices(wanted: Wanted) -> Priced:
+    """Each symbol and its prices, on the server's clock."""
+    offered = catalogue(wanted.symbols_file)
+    found: Priced = {}
+    mistakes: list[str] = []
+    for name in wanted.symbols or tuple(wanted.files) or ("EURUSD",):
+        try:
+            frame = _frame(wanted, name)
+            found[name] = (retail_symbol(name, frame, offered), frame)
+        except BadInput as error:
+            mistakes += error.mistakes
+    unused = [name for name in wanted.files if wanted.symbols and name not in wanted.symbols]
+    mistakes += [f"there are prices for {name}, which is none of the symbols {','.join(wanted.symbols)}: add it to them" for name in unused]
+    if mistakes:
+        raise BadInput(*mistakes)
+    return found
+
+
+def _frame(wanted: Wanted, name: str) -> pd.DataFrame:
+    if name in wanted.files:
+        frame = by_the_minute(read_bars_or_ticks(wanted.files[name]))
+        return wanted.server_time.frame(frame) if wanted.utc else frame
+    if name not in BUILTIN:
+        raise BadInput(f"no prices for {name}: name a file with --data {name}=FILE (only {', '.join(BUILTIN)} have some in the box)")
+    if BUILTIN[name].seconds >= TIMEFRAMES["D1"].seconds:
+        return builtin_prices(name)  # days and months keep their names
+    return wanted.server_time.frame(by_the_minute(builtin_prices(name)))
