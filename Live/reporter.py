@@ -10,6 +10,7 @@ from typing import Any
 from Live.audit_logger import AuditLogger
 from Live.clock import SystemClock
 from Live.config import LiveConfig
+from Live.errors import Unreachable
 from Live.kill_switch import KillSwitchFile
 from Live.mt5_connector import MT5Connector
 from Live.state_manager import StateManager
@@ -42,18 +43,17 @@ class Reporter:
         if not force and wall < self._publish_due:
             return
         self._publish_due = wall + timedelta(seconds=STATE_SECONDS)
-        account, stop = self._connector.account(), self._kill_switch.found()
+        stop, money = self._kill_switch.found(), self._money()
         reason = why_not() or (f"{stop} exists" if stop else "")
         done, total = getattr(self._connector.clock, "progress", (None, None))
-        money = {name: getattr(account, name) for name in ("balance", "equity", "margin", "currency", "leverage")}
         with self._record.transaction(durable=False):
             self._write_beat(wall)
             self._state.publish_positions()
             self._record.set_state(
                 trading={"enabled": not reason, "reason": reason},
                 kill_switch={"active": stop is not None, "file": str(stop or self._kill_switch.path or "")},
-                account=money | {"free_margin": account.margin_free},
                 progress={"bars": done, "total": total},
+                **money,
             )
 
     def snapshot(self, *, force: bool = False) -> None:
@@ -62,6 +62,14 @@ class Reporter:
         if force or now >= self._snapshot_due:
             self._snapshot_due = now + timedelta(seconds=self._config.snapshot_seconds)
             self._record.snapshot(self._connector.account(), len(self._state.positions))
+
+    def _money(self) -> dict[str, Any]:
+        try:
+            account = self._connector.account()
+        except Unreachable:
+            return {}  # what was last known stays on the page; why nothing is traded is beside it
+        shown = {name: getattr(account, name) for name in ("balance", "equity", "margin", "currency", "leverage")}
+        return {"account": shown | {"free_margin": account.margin_free}}
 
     def _write_beat(self, wall: datetime) -> None:
         at = self._connector.clock.now().isoformat()

@@ -235,3 +235,17 @@ def test_refused_orders_are_on_record_and_the_run_goes_on(tmp_path: Path) -> Non
         {"retcode": 10019, "message": "10019 NO_MONEY: there is not enough free margin"}
     ]
     assert ran.code == 0
+
+
+def test_an_account_that_cannot_be_read_for_the_page_does_not_end_the_run(tmp_path: Path) -> None:
+    def made(*args: Any, **options: Any) -> FaultyTerminal:
+        terminal = FaultyTerminal(SimulatedTerminal(*args, **options))
+        terminal.before["terminal_info"] = terminal.blind.clear
+        return terminal
+
+    def publish_in_the_dark(trader: LiveTrader) -> None:
+        trader.terminal.functions.blind.add("account_info")
+        trader.reporter.publish(trader.why_not, force=True)
+
+    ran = run_live(tmp_path, loaded(InAndOut), eurusd(40), made_by=made, on_turn=publish_in_the_dark)
+    assert (ran.code, statuses(ran)[-1]) == (0, ("EXIT", "FILLED"))
