@@ -91,7 +91,10 @@ def date(function: str, value: Any) -> int:
         return value
     if not isinstance(value, (float, datetime)):
         raise Refused
-    seconds = value.timestamp() if isinstance(value, datetime) else value
+    try:
+        seconds = value.timestamp() if isinstance(value, datetime) else value
+    except (ValueError, OverflowError, OSError) as error:  # the year 1 in some zones, pandas' NaT
+        raise pending(function, error) from error
     return int(seconds) if -_INT32 <= seconds < _INT32 else -_INT32
 
 

@@ -36,7 +36,7 @@ class Journal:
             raise BadInput(f"{path}: the simulated account cannot be kept here ({error.strerror}); choose another file") from error
         self.close = weakref.finalize(self, os.close, self._file)  # lets go of the file, at the latest when nobody needs it
         if self._steps is None:
-            self._append({"format": FORMAT, "belongs_to": belongs_to})
+            self._begin({"format": FORMAT, "belongs_to": belongs_to})
 
     def restore(self, book: Book) -> tuple[int, Any] | None:
         """Fill the empty book with what is on file; the time (ms) and what was played, None when nothing is."""
@@ -58,13 +58,24 @@ class Journal:
         self._append(when | _state(book) | {"orders": book.orders.fresh(), "deals": book.deals.fresh()})
         _keep(book)
 
+    def _begin(self, heading: dict[str, Any]) -> None:
+        try:
+            self._append(heading)
+        except OSError as error:
+            self.close()
+            raise BadInput(f"{error}; make room on that disk, or choose another file") from error
+
     def _append(self, step: dict[str, Any]) -> None:
         # one unbuffered write: what a killed process has handed to the system stays
         line = json.dumps(step, separators=(",", ":")).encode("ascii") + b"\n"
         size = os.fstat(self._file).st_size
-        if os.write(self._file, line) != len(line):
+        try:
+            whole, why = os.write(self._file, line) == len(line), "no room left"
+        except OSError as error:
+            whole, why = False, error.strerror
+        if not whole:
             os.ftruncate(self._file, size)
-            raise OSError(f"{self._path}: no room left for the simulated account")
+            raise OSError(f"{self._path}: {why} for the simulated account")
 
     def _read(self, belongs_to: str) -> list[dict[str, Any]] | None:
         if not self._path.exists():

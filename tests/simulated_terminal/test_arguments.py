@@ -234,6 +234,11 @@ def test_dates_after_2038_do_not_fit(made: SimulatedTerminal) -> None:
     assert made.history_deals_get(0, datetime(2040, 1, 1, tzinfo=UTC)) == ()  # it wraps to the year 1901
 
 
+def test_a_date_that_has_no_second_is_a_system_error(made: SimulatedTerminal) -> None:
+    with pytest.raises(SystemError, match="history_deals_get> returned a result with an exception set"):
+        made.history_deals_get(pd.NaT, T0)
+
+
 def test_a_wrong_count_of_arguments_is_refused_and_a_wrong_type_for_a_c_number_is_a_system_error(made: SimulatedTerminal) -> None:
     assert refused(made, INVALID, made.copy_rates_from_pos("EURUSD", 16385, 0))
     assert refused(made, INVALID, made.symbol_info())

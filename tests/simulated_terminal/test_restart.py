@@ -1,5 +1,6 @@
 """An account on file is the same account after a restart, also after a kill in the middle of anything."""
 
+import errno
 import json
 import os
 import signal
@@ -163,6 +164,21 @@ def test_a_place_that_cannot_be_written_is_said_in_a_sentence(tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot be kept here"):
         terminal(ROWS, state_file=tmp_path / "file" / "account.jsonl")
+
+
+def _full(*_: Any) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(("write", "why"), [(lambda *_: 3, "no room left"), (_full, "No space left on device")])
+def test_a_disk_that_is_full_from_the_beginning_is_said_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any, why: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        with pytest.raises(BadInput, match=f"a: {why} for the simulated account; make room on that disk, or choose another file"):
+            terminal(ROWS, state_file=tmp_path / "a")
+    assert terminal(ROWS, state_file=tmp_path / "a").account_info().balance == 10_000.0
 
 
 def test_refused_orders_and_questions_leave_no_trace_on_file(tmp_path: Path) -> None:
