@@ -1,6 +1,6 @@
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from Backtest.simulated_terminal import AccountInfo, AccountSpec, ReplayMarket, 
 from Live.errors import LiveError, Misconfigured, Unreachable, WrongAccount
 from Live.model import Side
 from Live.mt5_connector import MT5Connector
+from Live.mt5_connector.connector import objections
 from tests.faulty_terminal import FaultyTerminal, without_answer
 from tests.live_runs import settings
 from tests.simulated_terminal.terminals import H1, T0, bars, deal, flat, symbol
@@ -449,3 +450,19 @@ def test_the_servers_clock_is_followed_when_its_summer_time_ends(tmp_path: Path,
     assert found.server_now() == int(clock.utc.timestamp()) + 2 * HOUR
     assert found.utc(T0) == datetime.fromtimestamp(T0 - 3 * HOUR, UTC)
     assert found.utc(found.server_now()) == clock.utc.replace(microsecond=0)
+
+
+# accounts of ours
+
+
+def test_a_paper_account_has_a_number_of_its_own_and_the_account_beside_it_may_be_of_any_kind(
+    tmp_path: Path, terminal: ShownTerminal
+) -> None:
+    config = settings(tmp_path, mt5_login=7, mt5_password="x", mt5_server="y")
+    connected = MT5Connector(config, terminal.inner, terminal.clock, simulated=True)
+    connected.connect()
+    ours = connected.account()
+    assert objections(ours, config, simulated=True) == ()
+    assert objections(replace(ours, login=7, trade_mode=2, margin_mode=0), config, paper=True) == ()
+    assert len(objections(ours, config, paper=True)) == 1  # not the account that the settings name
+    assert len(objections(replace(ours, trade_mode=2, margin_mode=0), config)) == 3
