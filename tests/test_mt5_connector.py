@@ -455,7 +455,7 @@ def test_the_servers_clock_is_followed_when_its_summer_time_ends(tmp_path: Path,
 # accounts of ours
 
 
-def test_a_paper_account_has_a_number_of_its_own_and_the_account_beside_it_may_be_of_any_kind(
+def test_a_paper_account_has_a_number_of_its_own_and_the_account_beside_it_may_hold_real_money(
     tmp_path: Path, terminal: ShownTerminal
 ) -> None:
     config = settings(tmp_path, mt5_login=7, mt5_password="x", mt5_server="y")
@@ -463,6 +463,6 @@ def test_a_paper_account_has_a_number_of_its_own_and_the_account_beside_it_may_b
     connected.connect()
     ours = connected.account()
     assert objections(ours, config, simulated=True) == ()
-    assert objections(replace(ours, login=7, trade_mode=2, margin_mode=0), config, paper=True) == ()
+    assert objections(replace(ours, login=7, trade_mode=2), config, paper=True) == ()
     assert len(objections(ours, config, paper=True)) == 1  # not the account that the settings name
     assert len(objections(replace(ours, trade_mode=2, margin_mode=0), config)) == 3
