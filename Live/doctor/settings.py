@@ -52,7 +52,7 @@ def _money(config: LiveConfig, kind: str) -> Finding:
     if kind == "simulated":
         return ok("Orders go to", "the simulated terminal")
     if config.dry_run:
-        return ok("Orders go to", "nobody: DRY_RUN=true")
+        return ok("Orders go to", "a paper account of ours on the terminal's prices; nothing is sent to the broker (DRY_RUN=true)")
     if config.allow_real_account:
         return warn("Orders go to", "the broker, also with real money (ALLOW_REAL_ACCOUNT=true)", "set it to false unless you mean it")
     return ok("Orders go to", "the broker, on a demo account only (ALLOW_REAL_ACCOUNT=false)")
@@ -69,7 +69,7 @@ def _kill_switch(config: LiveConfig) -> Finding:
 
 def _folders(config: LiveConfig, kind: str) -> Iterator[Finding]:
     folders = {"LOG_DIR": config.log_dir, "AUDIT_DB_PATH": config.audit_db_path.parent}
-    if kind == "simulated":
+    if kind == "simulated" or config.dry_run:
         folders["SIM_ACCOUNT_DIR"] = config.sim_account_dir
     for name, folder in folders.items():
         yield _folder(name, folder)

@@ -55,7 +55,7 @@ def connection(connector: MT5Connector, looked: LookedAt) -> Iterator[Finding]:
 def account(connector: MT5Connector, config: LiveConfig) -> Iterator[Finding]:
     """Logged in to what, and whether this run may trade it."""
     state = connector.account()
-    refused = objections(state, config, simulated=connector.simulated)
+    refused = objections(state, config, simulated=connector.simulated, paper=config.dry_run and not connector.simulated)
     if not refused:
         yield ok("Account", _told(state))
     for sentence in refused:
