@@ -12,14 +12,14 @@ from Live.config import PROJECT_ROOT
 LAYERS = {
     "Live": [
         "__main__",
-        "running doctor explain",
+        "running doctor explain report",
         "summary",
         "live_trader",
         "symbol_trader flatten",
         "intent_carrier",
         "desk reporter strategy_checks",
         "order_executor state_manager dashboard",
-        "audit_logger mt5_connector backtesting_bridge trade_book kill_switch logs",
+        "audit_logger mt5_connector backtesting_bridge trade_book kill_switch logs session_account",
         "locks order_requests sizing indicators",
         "risk config explanations",
         "model clock errors outcomes redaction comparison",
@@ -62,9 +62,9 @@ PURE = (
     + [
         f"Backtest.simulated_terminal.{module}"
         for module in """
-    bar_series book case checks constants dealing groups ledger lifetimes market matching minutes money orders paper.quotes paper.specs
-    pending_checks rates replay retcodes
-    rollover server sessions structs symbols triggers unfolding
+    bar_series book case checks constants dealing groups ledger lifetimes lookout market matching minutes money orders
+    paper.quotes paper.specs pending_checks rates replay retcodes rollover server sessions structs symbols tick_series timeline
+    triggers unfolding
 """.split()
     ]
 )

@@ -1,6 +1,7 @@
 """The bars of one symbol, replayed (pure): each comes about in two moments, as `unfolding` says."""
 
 from bisect import bisect_right
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,10 @@ import pandas as pd
 from Backtest.bars import TIMEFRAMES, Timeframe, timeframe_of
 from Backtest.errors import BadInput
 from Backtest.simulated_terminal import constants as c
-from Backtest.simulated_terminal.market import Event, Playing, Quote, Today
+from Backtest.simulated_terminal.market import Event, Phase, Playing, Quote, Today
 from Backtest.simulated_terminal.rates import RATES, TICKS, Array, Rates
 from Backtest.simulated_terminal.symbols import SymbolSpec
+from Backtest.simulated_terminal.timeline import Numbers, Prices
 from Backtest.simulated_terminal.unfolding import MOMENTS_MSC, OPEN_MSC, Bar, known, moment
 
 _DAY = TIMEFRAMES["D1"]
@@ -37,6 +39,21 @@ class BarSeries:
     def end(self) -> int:
         """When the last bar's own time is over."""
         return self.epochs[-1] + self.timeframe.seconds
+
+    def facts(self) -> Iterator[bytes]:
+        """What makes other prices of it."""
+        yield self.whole.tobytes()
+
+    def moments(self) -> Iterator[tuple[Phase, Numbers]]:
+        """When the rows play."""
+        for offset, phase in zip(MOMENTS_MSC, (Phase.OPEN, Phase.REST), strict=True):
+            yield phase, self.whole["time"] * 1000 + offset
+
+    def ranges(self, first: int, end: int) -> tuple[tuple[Prices, Prices], tuple[Prices, Prices]]:
+        """The lowest and highest bids, and asks, that each row from `first` to before `end` brings; asks to within a point."""
+        rows = self.whole[first:end]
+        low, high, spread, point = rows["low"], rows["high"], rows["spread"] * self.spec.point, self.spec.point
+        return (low, high), (low + spread - point, high + spread + point)
 
     def bar(self, index: int) -> Bar:
         """A bar with all that ever happens in it."""
@@ -68,12 +85,11 @@ class BarSeries:
         return Quote(bid, self.ask(bid, bar.spread), quote.time_msc)
 
     def is_open_at(self, now_msc: int) -> bool:
-        """Whether there is trading: in a session, and not in a gap between two bars. After the last bar the last quote stands."""
+        """Whether there is trading: in a session, and not in a gap between two bars, nor after the last."""
         if self.spec.sessions is not None and not self.spec.sessions.is_open(now_msc // 1000):
             return False
         index = self.index_at(now_msc)
-        last = index == len(self.epochs) - 1
-        return last or (index >= 0 and now_msc < (self.epochs[index] + self.timeframe.seconds) * 1000)
+        return index >= 0 and now_msc < (self.epochs[index] + self.timeframe.seconds) * 1000
 
     def playing(self, event: Event) -> Playing | None:
         """The bar of the event; None when it has no second in a session, and before its time where gaps fill later."""
@@ -110,7 +126,7 @@ class BarSeries:
         times = self._ticks["time_msc"]
         begin = int(times.searchsorted(between_msc[0]))
         end = int(times.searchsorted(min(between_msc[1], now_msc), side="right"))
-        wanted = 0 if flags == c.COPY_TICKS_TRADE else max(0, most)
+        wanted = max(0, most) if flags & c.COPY_TICKS_INFO else 0
         chosen = self._ticks[begin : min(end, begin + wanted)].copy()
         chosen.flags.writeable = False
         return chosen

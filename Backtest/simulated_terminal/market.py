@@ -21,11 +21,14 @@ from Backtest.simulated_terminal.unfolding import Bar
 
 
 class Quote(NamedTuple):
-    """The bid and ask of one moment."""
+    """The bid and ask of one moment, and the last trade where there are trades."""
 
     bid: float
     ask: float
     time_msc: int
+    flags: int = c.TICK_FLAG_BID | c.TICK_FLAG_ASK  # what has changed
+    last: float = 0.0
+    volume: float = 0.0
 
 
 class Phase(Enum):

@@ -14,6 +14,7 @@ from Backtest.simulated_terminal.book import Book
 from Backtest.simulated_terminal.clock import ReplayClock
 from Backtest.simulated_terminal.door import call
 from Backtest.simulated_terminal.journal import Journal
+from Backtest.simulated_terminal.lookout import Lookout
 from Backtest.simulated_terminal.market import Event
 from Backtest.simulated_terminal.market_functions import MAX_BARS, MarketFunctions
 from Backtest.simulated_terminal.orders import Order
@@ -27,6 +28,7 @@ from Backtest.simulated_terminal.trade_functions import TradeFunctions
 BUILD, BUILT = 5430, "14 Nov 2025"
 ANY_LOGIN = 5_000_001  # shown until someone logs in with another
 _PING_MICROSECONDS = 50_000
+_MINUTE_MSC = 60_000
 
 
 class SimulatedTerminal(MarketFunctions, TradeFunctions, AccountFunctions):
@@ -34,8 +36,8 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions, AccountFunctions):
     the package's constants.
 
     `clock` is the replay's: sleeping on it moves the market. `state_file` keeps the account over a restart, also after
-    a kill. `speed` and `real_sleep` are the clock's. Raises BadInput for a file of another account, or for symbols whose
-    money cannot be told in the account's currency.
+    a kill. `speed`, `real_sleep` and `monotonic` are the clock's: with the last one market time passes by itself. Raises
+    BadInput for a file of another account, or for symbols whose money cannot be told in the account's currency.
     """
 
     def __init__(
@@ -46,18 +48,28 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions, AccountFunctions):
         state_file: Path | None = None,
         speed: float = math.inf,
         real_sleep: Callable[[float], None] | None = None,
+        monotonic: Callable[[], float] | None = None,
     ) -> None:
         super().__init__()
         self._market, self._account, self._book = market, account or AccountSpec(), Book()
-        self._server = TradeServer(market, self._account, self._book)
+        self._server = self._served_by()
         self._login = self._account.login or ANY_LOGIN
-        self.clock = ReplayClock(market, self._play, speed=speed, real_sleep=real_sleep)
+        self.clock = ReplayClock(
+            market,
+            self._play,
+            next_that_matters=Lookout(self._server, market).next_that_matters,
+            arrived=self._come_to_rest,
+            speed=speed,
+            real_sleep=real_sleep,
+            monotonic=monotonic,
+        )
+        self._kept_msc = -1
         self._journal = Journal(state_file, _fingerprint(market, self._account)) if state_file else None
         saved = self._journal.restore(self._book) if self._journal else None
         if saved:
             self.clock.resume(*saved)
         else:
-            self._arrive()
+            self._server.arrive(self.clock.now_msc)
             self._server.deposit(self._account.balance)
             self.clock.begin()
 
@@ -127,14 +139,23 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions, AccountFunctions):
 
     # -- shared
 
+    def _served_by(self) -> TradeServer:
+        """The trade server of the account."""
+        return TradeServer(self._market, self._account, self._book)
+
     def _arrive(self) -> None:
+        self.clock.arrive()
         self._server.arrive(self.clock.now_msc)
 
     def _play(self, event: Event) -> None:
         before = self._orders()
         self._server.play(event)
-        # where no order has changed the second moment of a bar changes nothing that a restart would not find again
-        if event.opening or self._orders() != before:
+        if self._orders() != before:
+            self._commit()
+
+    def _come_to_rest(self) -> None:
+        # where no order has changed, a restart finds all again from the same minute on
+        if self.clock.now_msc // _MINUTE_MSC != self._kept_msc // _MINUTE_MSC:
             self._commit()
 
     def _orders(self) -> tuple[int, list[Order]]:
@@ -142,7 +163,8 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions, AccountFunctions):
 
     def _commit(self) -> None:
         if self._journal:
-            self._journal.commit(self._book, self._server.now_msc, self.clock.played)
+            self._kept_msc = self.clock.now_msc
+            self._journal.commit(self._book, self._kept_msc, self.clock.played)
 
 
 def _fingerprint(market: ReplayMarket, account: AccountSpec) -> str:
