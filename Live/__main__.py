@@ -134,6 +134,37 @@ def lookahead(**given: Any) -> int:
     return check_lookahead(*_asked(given))
 
 
+@cli.command(context_settings=HELP)
+@click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
+@click.option("--db", metavar="FILE", help="The record to read (AUDIT_DB_PATH).")
+@click.option("--slot", metavar="SLOT", help="Another session than the newest: login@server/strategy_id/magic.")
+@click.option("--run", type=int, metavar="N", help="Only what run N decided.")
+@click.option("--since", metavar="DATE", help="Only from then on (UTC).")
+@click.option("--symbols", metavar="A,B", help="Only these symbols.")
+@click.option("--html", metavar="FILE", help="Write the plot to this file (default: report.html beside the log).")
+@click.option("--plot/--no-plot", default=True, help="Whether to write it.")
+@click.option("--open/--no-open", "opens", default=True, help="Whether to show it, where there is a screen.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def report(env_file: str | None, db: str | None, **given: Any) -> int:
+    """Show a recorded session with backtesting.py's statistics and plot."""
+    from Live.report import Wanted, print_reports
+
+    path, html = _absolute(db), _absolute(given["html"])
+    config = load_config({"audit_db_path": None if path is None else str(path)}, _absolute(env_file), os.environ)
+    symbols = tuple(filter(None, (given["symbols"] or "").split(",")))
+    wanted = Wanted(given["run"], given["slot"], given["since"], symbols)
+    file = (html or config.log_dir / "report.html") if given["plot"] else None
+    files = print_reports(config.audit_db_path, wanted, file, as_json=given["as_json"])
+    if files and given["opens"] and not given["as_json"] and _has_screen():
+        click.launch(str(files[0]))
+    return 0
+
+
+def _has_screen() -> bool:
+    shown = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(shown) and sys.stdout.isatty()
+
+
 def _end_with_parent() -> None:
     sys.stdin.buffer.read()
     os._exit(0)  # the server has nothing to save

@@ -1,0 +1,101 @@
+"""Whole sessions out of the record: what one strategy saw and did on one account, over all of its runs."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from Live.audit_logger.reader import AuditReader, RecordUnavailable, Row
+
+PAGE = 20_000  # rows of one question: each is answered well within its second
+
+LAST_RUN = "SELECT * FROM runs ORDER BY run_id DESC LIMIT 1"
+RUN = "SELECT * FROM runs WHERE run_id = :key"
+LAST_OF_SLOT = "SELECT * FROM runs WHERE slot = :key ORDER BY run_id DESC LIMIT 1"
+FIRST_OF_SLOT = "SELECT * FROM runs WHERE slot = :key ORDER BY run_id LIMIT 1"
+SLOTS = "SELECT slot, max(run_id) AS newest FROM runs GROUP BY slot ORDER BY newest DESC LIMIT 20"
+CHARTS = "SELECT DISTINCT symbol, timeframe FROM bars WHERE slot = :slot ORDER BY symbol, timeframe"
+BARS = """
+SELECT run_id, bar_time, bar_epoch, open, high, low, close, tick_volume, spread FROM bars
+WHERE slot = :slot AND symbol = :symbol AND timeframe = :timeframe AND bar_epoch > :after ORDER BY bar_epoch LIMIT :page
+"""
+FILLS = """
+SELECT deal_ticket, epoch, position_id, side, entry, volume, price, profit, commission, swap, fee FROM fills
+WHERE slot = :slot AND symbol = :symbol AND deal_ticket > :after ORDER BY deal_ticket LIMIT :page
+"""
+TRADES = """
+SELECT t.id, t.size, t.volume, t.entry_price, t.exit_price, t.profit, t.commission, t.swap, t.net_profit, t.tag, t.exit_reason,
+       t.position_ticket, closing.epoch AS exit_epoch,
+       coalesce((SELECT min(epoch) FROM fills WHERE slot = t.slot AND position_id = t.position_ticket AND entry = 'IN'), closing.epoch)
+           AS entry_epoch
+FROM trades AS t JOIN fills AS closing ON closing.slot = t.slot AND closing.deal_ticket = t.exit_deal
+WHERE t.slot = :slot AND t.symbol = :symbol AND t.id > :after ORDER BY t.id LIMIT :page
+"""
+POSITIONS = "SELECT ticket, side, volume, entry_price, price_current, profit FROM positions WHERE slot = :slot AND symbol = :symbol"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One strategy on one account: its facts are those of its newest run, the balance is that of its first."""
+
+    slot: str
+    run_id: int
+    mode: str  # DRY, DEMO, REAL
+    terminal: str
+    strategy_id: str
+    strategy_file: str
+    strategy_class: str
+    strategy_sha256: str
+    params: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    initial_balance: float
+
+
+class Recorded(AuditReader):
+    """A sitting with the record in which whole sessions are read. Raises RecordUnavailable, as every reader of it."""
+
+    def session(self, *, run: int | None = None, slot: str | None = None) -> Session:
+        """The session that a run belongs to, or that of a slot, or the newest one."""
+        if run is not None:
+            rows, wanted = self._rows(RUN, {"key": run}), f"run {run}"
+        elif slot is not None:
+            rows, wanted = self._rows(LAST_OF_SLOT, {"key": slot}), f"slot {slot}"
+        else:
+            rows, wanted = self._rows(LAST_RUN), "run"
+        if not rows:
+            known = ", ".join(str(row["slot"]) for row in self._rows(SLOTS))
+            raise RecordUnavailable(f"The record has no {wanted}" + (f"; it has the slots {known}." if known else " yet."))
+        return self._session(rows[0])
+
+    def charts(self, session: Session) -> list[tuple[str, str]]:
+        """Symbols and timeframes on which the strategy has decided."""
+        return [(str(row["symbol"]), str(row["timeframe"])) for row in self._rows(CHARTS, {"slot": session.slot})]
+
+    def bars(self, session: Session, symbol: str, timeframe: str) -> list[Row]:
+        """The bars that were decided upon, oldest first."""
+        return list(self._pages(BARS, "bar_epoch", slot=session.slot, symbol=symbol, timeframe=timeframe))
+
+    def fills(self, session: Session, symbol: str) -> list[Row]:
+        """The deals, oldest first."""
+        return list(self._pages(FILLS, "deal_ticket", slot=session.slot, symbol=symbol))
+
+    def trades(self, session: Session, symbol: str) -> list[Row]:
+        """The closed trades, in the order of their exits, with the times of their deals on the server's clock."""
+        return list(self._pages(TRADES, "id", slot=session.slot, symbol=symbol))
+
+    def open_positions(self, session: Session, symbol: str) -> list[Row]:
+        """What is held now."""
+        return self._rows(POSITIONS, {"slot": session.slot, "symbol": symbol})
+
+    def _session(self, row: Row) -> Session:
+        first = self._rows(FIRST_OF_SLOT, {"key": row["slot"]})[0]
+        names = [name for name in Session.__slots__ if name not in ("params", "settings", "initial_balance")]
+        facts: dict[str, Any] = {name: row[name] for name in names}
+        params, settings = (json.loads(str(row[name])) for name in ("params", "settings"))
+        return Session(**facts, params=params, settings=settings, initial_balance=float(str(first["initial_balance"])))
+
+    def _pages(self, sql: str, key: str, **values: object) -> Iterator[Row]:
+        after: object = -1
+        while rows := self._rows(sql, {**values, "after": after, "page": PAGE}):
+            yield from rows
+            after = rows[-1][key]
