@@ -79,7 +79,8 @@ class LiveTrader:
         self.strategy_id = config.strategy_id or chosen.strategy.path.stem
         self.run_id = 0
         self.bars = 0
-        self.connector = MT5Connector(config, terminal.functions, terminal.clock, simulated=terminal.name == "simulated")
+        kind = {"simulated": terminal.name == "simulated", "paper": terminal.name == "paper"}
+        self.connector = MT5Connector(config, terminal.functions, terminal.clock, **kind)
         self._once, self._watcher = once, watcher or Watcher()
         self._kill_switch = KillSwitchFile.of(config)
         self._signalled: int | None = None

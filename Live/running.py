@@ -84,9 +84,13 @@ class _Shown(Watcher):
 
     def started(self, trader: LiveTrader) -> None:
         config, account = trader.config, trader.final_account
-        screen, simulated = terminal(), trader.terminal.name == "simulated"
+        screen = terminal()
         what = f"{trader.strategy.cls.__name__} on {', '.join(config.symbols)} {config.timeframe}"
-        kind = "DRY RUN on the simulated terminal" if simulated else f"LIVE, {trader.mode} account {account.login} at {account.server}"
+        kinds = {
+            "simulated": "DRY RUN on the simulated terminal",
+            "paper": f"DRY RUN, {account.server}: account {account.login} is ours, and no order is sent to that terminal",
+        }
+        kind = kinds.get(trader.terminal.name, f"LIVE, {trader.mode} account {account.login} at {account.server}")
         screen.print(f"[bold]AlgoAgent Live[/bold]  {kind}\n{what}; {SIZING_WORDS[config.sizing]}")
         screen.print(f"{self._page}\nStop it with Ctrl-C, or by creating the file {config.kill_switch_file.name}".lstrip())
         if self._with_bar:

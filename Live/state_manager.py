@@ -96,7 +96,11 @@ class StateManager:
         if self._strangers:
             tickets = ", ".join(str(held.ticket) for held in self._strangers)
             by_hand = "use the record that did, close it by hand, or trade with another MAGIC_NUMBER"
-            remedy = "use the record that did, or start a new account with --fresh" if self._connector.simulated else by_hand
+            remedy = (
+                "use the record that did, or start a new account with --fresh"
+                if self._connector.simulated or self._connector.paper
+                else by_hand
+            )
             raise NeedsPerson(
                 f"position {tickets} of account {self._slot.login} carries our MAGIC_NUMBER={self._slot.magic}, but this record did not "
                 f"open it: {remedy}"

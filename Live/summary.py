@@ -37,7 +37,7 @@ def _figures(trader: LiveTrader) -> list[tuple[str, str]]:
         counts, unsettled = reader.run_counts(trader.run_id), reader.unsettled_orders()
     account = trader.final_account
     rows = [
-        ("Mode", MODE_WORDS[trader.mode]),
+        ("Mode", MODE_WORDS[trader.mode] + (f", {account.server}" if trader.terminal.name == "paper" else "")),
         ("Bars decided", f"{counts.bars:,}"),
         ("Signals", f"{counts.signals:,}"),
         ("Orders sent", f"{counts.orders_sent:,}"),

@@ -85,7 +85,7 @@ class MT5Connector:
         self.clock = clock or SystemClock()
         self.simulated = simulated
         self._terminal = terminal
-        self._paper = paper
+        self.paper = paper
         self._time = ServerTime(terminal, self.clock, config.symbols, offset=0 if simulated else None)
         self._identity: tuple[int, str, int, int] | None = None
         self._out_of_step = False
@@ -243,11 +243,11 @@ class MT5Connector:
         self.connect()
 
     def _guard(self) -> None:
-        account = account_of(self._query("source_account" if self._paper else "account_info"))
+        account = account_of(self._query("source_account" if self.paper else "account_info"))
         identity = (account.login, account.server, account.trade_mode, account.margin_mode)
         if self._identity not in (None, identity):
             raise WrongAccount(f"the terminal has changed from account {self._identity} to {identity}; restart to trade that one")
-        if found := objections(account, self.config, simulated=self.simulated, paper=self._paper):
+        if found := objections(account, self.config, simulated=self.simulated, paper=self.paper):
             raise WrongAccount("; ".join(found))
         self._identity = identity
 

@@ -1,12 +1,10 @@
-"""Which terminal: MetaTrader's own, or the simulated one over replayed prices."""
+"""Which terminal: MetaTrader's own, one on another machine, a paper account on the prices of these, or the simulated one."""
 
-import hashlib
 import importlib
-import json
+import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,28 +13,24 @@ from Backtest.bars import BUILTIN, Timeframe, builtin_prices, read_prices, resam
 from Backtest.errors import BadInput
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, SymbolSpec, parity_account, parity_symbol
 from Backtest.simulated_terminal.catalogue import catalogue, retail_symbol
-from Backtest.simulated_terminal.journal import FORMAT
 from Backtest.sizing import commission_of
 from Backtest.strategies import DEFAULTS, LoadedStrategy
 from Live.clock import Clock, SystemClock, real_sleep
 from Live.config import LiveConfig
-from Live.errors import Misconfigured, RecordFailed
+from Live.errors import Misconfigured, Unreachable
 from Live.locks import hold_simulated_account
-from Live.mt5_connector.remote import RemoteTerminal
+from Live.mt5_connector.own_accounts import Traded, account_file, keeping
+from Live.mt5_connector.paper import open_paper
+from Live.mt5_connector.remote import NOT_STARTED, RemoteTerminal
 
-# Only these make another simulated account; what is shown or logged does not.
-_SHAPES_TRADING = (
-    *("SYMBOLS", "TIMEFRAME", "MAGIC_NUMBER", "WARMUP_BARS", "SIM_BROKER", "SIM_BALANCE", "SIM_SPREAD_POINTS", "SIZING", "FIXED_LOTS"),
-    *("DEFAULT_RISK_PCT", "MAX_POSITION_SIZE", "MAX_POSITIONS", "MAX_DAILY_TRADES", "MAX_DAILY_LOSS_PCT", "MAX_SPREAD_POINTS"),
-    *("MAX_ORDERS_PER_MINUTE", "MAX_SIGNAL_AGE_SECONDS", "PRICE_COLLAR_PCT"),
-)
+log = logging.getLogger("LiveTrader")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedTerminal:
     """A terminal that the connector can talk to, and the clock that goes with it."""
 
-    name: str  # simulated, native, remote
+    name: str  # simulated, native, remote, or paper: prices of one of these two, an account of ours
     functions: Any
     clock: Clock
 
@@ -44,27 +38,35 @@ class OpenedTerminal:
 def open_terminal(
     config: LiveConfig, strategy: LoadedStrategy, params: Mapping[str, Any], resources: ExitStack, *, fresh: bool = False
 ) -> OpenedTerminal:
-    """The terminal that MT5_TERMINAL asks for.
+    """The terminal that MT5_TERMINAL asks for; with DRY_RUN a paper account on the prices of a real one.
 
-    `fresh` starts a new simulated account where this strategy with these settings and prices has one already. A
-    simulated account is ours alone until `resources` are let go. Raises AnotherInstance, Misconfigured, or BadInput for
-    prices that cannot be used.
+    `fresh` starts a new simulated or paper account where this strategy with these settings and prices has one already.
+    That account is ours alone until `resources` are let go. Raises AnotherInstance, Misconfigured, BadInput for prices or
+    an account that cannot be used, and for a paper account Unreachable and WrongAccount.
     """
-    kind = kind_of(config)
+    kind, traded = kind_of(config), Traded(strategy, params, fresh)
     if kind == "simulated":
-        return _simulated(config, strategy, params, resources, fresh=fresh)
-    if config.dry_run:
-        raise Misconfigured(
-            f"MT5_TERMINAL={kind} with DRY_RUN=true needs the paper account, which this version does not have; set MT5_TERMINAL=simulated"
-        )
-    return _real(config, kind)
+        return _simulated(config, traded, resources)
+    real = _real(config, kind)
+    if not config.dry_run:
+        return real
+    try:
+        return OpenedTerminal("paper", *open_paper(config, traded, (real.functions, real.clock), resources))
+    except Unreachable:
+        if config.mt5_terminal != "auto" or real.functions.last_error()[0] != NOT_STARTED:
+            raise
+        log.warning("no MetaTrader 5 terminal can be started on this machine; trading on the simulated one, as MT5_TERMINAL=simulated does")
+        return _simulated(config, traded, resources)
 
 
 def kind_of(config: LiveConfig) -> str:
-    """Which terminal MT5_TERMINAL asks for: native, remote or simulated."""
-    if config.mt5_terminal == "auto":
-        return "simulated" if config.dry_run else "native"
-    return config.mt5_terminal
+    """Which terminal MT5_TERMINAL asks for: native, remote or simulated.
+
+    `auto` is native; but in a dry run simulated where the package cannot be imported or prices are given to be replayed.
+    """
+    if config.mt5_terminal != "auto":
+        return config.mt5_terminal
+    return "simulated" if config.dry_run and (config.sim_prices or _package() is None) else "native"
 
 
 def look_at_terminal(config: LiveConfig) -> OpenedTerminal:
@@ -84,13 +86,20 @@ def look_at_terminal(config: LiveConfig) -> OpenedTerminal:
 def _real(config: LiveConfig, kind: str) -> OpenedTerminal:
     if kind == "remote":
         return OpenedTerminal("remote", remote_terminal(config), SystemClock())
-    try:
-        return OpenedTerminal("native", importlib.import_module("MetaTrader5"), SystemClock())
-    except ImportError as error:
+    package = _package()
+    if package is None:
         raise Misconfigured(
-            "DRY_RUN=false needs the MetaTrader5 package, which is there for Windows only (pip install MetaTrader5); "
-            "set DRY_RUN=true to trade on the simulated terminal"
-        ) from error
+            "the MetaTrader5 package is not installed, and there for Windows only (pip install MetaTrader5); set MT5_TERMINAL=simulated "
+            "and DRY_RUN=true to trade on the simulated terminal, or MT5_TERMINAL=remote for one on another machine"
+        )
+    return OpenedTerminal("native", package, SystemClock())
+
+
+def _package() -> Any | None:
+    try:
+        return importlib.import_module("MetaTrader5")
+    except ImportError:
+        return None
 
 
 def remote_terminal(config: LiveConfig) -> RemoteTerminal:
@@ -98,13 +107,11 @@ def remote_terminal(config: LiveConfig) -> RemoteTerminal:
     return RemoteTerminal(config.mt5_remote_host, config.mt5_remote_port, timeout=config.mt5_timeout / 1000)
 
 
-def _simulated(
-    config: LiveConfig, strategy: LoadedStrategy, params: Mapping[str, Any], resources: ExitStack, *, fresh: bool
-) -> OpenedTerminal:
+def _simulated(config: LiveConfig, traded: Traded, resources: ExitStack) -> OpenedTerminal:
     market = simulated_market(config)
-    path, login = _account_file(config, _fingerprint(config, strategy, params, market), fresh=fresh)
+    path, login = account_file(config, traded, market.fingerprint())
     hold_simulated_account(resources, path)
-    account = _account(config, strategy, login=login)
+    account = _account(config, traded.strategy, login=login)
     terminal = _KeptTerminal(market, account, state_file=path, speed=config.sim_speed, real_sleep=real_sleep)
     resources.callback(terminal.close)
     return OpenedTerminal("simulated", terminal, terminal.clock)
@@ -122,15 +129,9 @@ def _spec(config: LiveConfig, name: str, frame: pd.DataFrame) -> SymbolSpec:
 
 
 class _KeptTerminal(SimulatedTerminal):
-    """A simulated terminal whose account is part of the record: what cannot be kept ends the run, like a full database."""
-
     def _commit(self) -> None:
-        try:
+        with keeping():
             super()._commit()
-        except OSError as error:
-            raise RecordFailed(
-                f"the simulated account cannot be kept in SIM_ACCOUNT_DIR: {error.strerror or error}; make room, and start again"
-            ) from error
 
 
 def _account(config: LiveConfig, strategy: LoadedStrategy, *, login: int) -> AccountSpec:
@@ -163,37 +164,3 @@ def _in_steps(config: LiveConfig, symbol: str, steps: Timeframe) -> pd.DataFrame
     frame = frame if given == steps else resample(frame, steps)
     points = config.sim_spread_points
     return frame.assign(Spread=frame.get("Spread", 0) + points) if points else frame
-
-
-def _fingerprint(config: LiveConfig, strategy: LoadedStrategy, params: Mapping[str, Any], market: ReplayMarket) -> str:
-    """What makes a simulated account another one: the strategy's text and parameters, prices and symbols, the settings that
-    shape trading, and how an account is kept: after an update the old file is left alone, with the record of what it did.
-    """
-    public = config.public()
-    facts = {name: public[name] for name in _SHAPES_TRADING}
-    told = [strategy.cls.__name__, strategy.sha256, dict(params), facts, market.fingerprint(), FORMAT]
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _account_file(config: LiveConfig, fingerprint: str, *, fresh: bool) -> tuple[Path, int]:
-    """Where the simulated account lives, and its number: one per strategy, prices and settings, and per fresh start."""
-    folder = config.sim_account_dir
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Misconfigured(f"SIM_ACCOUNT_DIR={folder} cannot be used for the simulated accounts: {error}") from error
-    generation = 0
-    path, login = _numbered(folder, fingerprint, generation)
-    while path.exists():
-        following = _numbered(folder, fingerprint, generation + 1)
-        if not following[0].exists() and not fresh:
-            break
-        generation += 1
-        path, login = following
-    return path, login
-
-
-def _numbered(folder: Path, fingerprint: str, generation: int) -> tuple[Path, int]:
-    number = hashlib.sha256(f"{fingerprint}/{generation}".encode()).digest()
-    login = 10_000_000 + int.from_bytes(number[:4], "big") % 90_000_000  # eight digits, as brokers give
-    return folder / f"{login}.jsonl", login
