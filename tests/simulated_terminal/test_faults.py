@@ -341,7 +341,7 @@ def test_a_fault_begins_while_an_order_is_on_its_way() -> None:
 
 
 def test_what_a_fault_waits_for_can_be_handed_in() -> None:
-    inner, true = faulty("slow").inner, []
+    inner, true = faulty("slow").inner, list[int]()
     schedule = Schedule((Planned(When("it rains"), "refused"),))
     terminal = FaultyTerminal(inner, schedule, predicates={"it rains": lambda: bool(true)})
     assert terminal.order_send(deal()).retcode == 10009

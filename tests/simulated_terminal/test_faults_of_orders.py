@@ -293,11 +293,12 @@ def test_a_call_can_hang_in_a_way_that_is_handed_in() -> None:
     assert waited == [3.0]
 
 
-def test_prices_can_end_while_a_call_hangs_and_what_it_did_is_done() -> None:
-    terminal = faulty("hangs", seconds=1e9, moment="after")
-    with pytest.raises(MarketEnded):
-        terminal.order_send(deal())
+def test_prices_can_end_while_a_call_hangs_and_the_call_is_answered() -> None:
+    terminal = faulty("hangs", seconds=1e6, moment="after")
+    assert terminal.order_send(deal()).retcode == 10009
     assert held(terminal.inner) == [0.1]
+    with pytest.raises(MarketEnded):
+        terminal.clock.sleep(1)
 
 
 # several at once

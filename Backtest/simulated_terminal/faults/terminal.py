@@ -1,5 +1,6 @@
 """A terminal whose answers go wrong, by plan: a wrapper around any terminal."""
 
+import contextlib
 import functools
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from Backtest.errors import BadInput
+from Backtest.simulated_terminal.clock import MarketEnded
 from Backtest.simulated_terminal.faults.calls import FUNCTIONS, LISTS, TOTALS, Call, Error, Reply, wants
 from Backtest.simulated_terminal.faults.catalogue import KINDS
 from Backtest.simulated_terminal.faults.firing import FaultLog, Firing
@@ -73,7 +75,7 @@ class FaultyTerminal:
         if clock is None:
             raise BadInput("faults need a clock: this terminal has none of its own")
         self.inner, self.schedule, self.log, self.seen = inner, schedule, FaultLog(), Seen()
-        self._truth = Truth(inner, clock, hang or clock.sleep)
+        self._truth = Truth(inner, clock, hang or functools.partial(_sleep, clock))
         self._predicates = {name: functools.partial(about, self.seen) for name, about in PREDICATES.items()} | dict(predicates or {})
         self._watches = _watches(schedule, self._predicates)
         self._error: Error | None = None
@@ -193,6 +195,12 @@ class FaultyTerminal:
         self.seen.unanswered += value is None
         self.seen.accepted += retcode in _ACCEPTED
         self.seen.refused += value is not None and retcode not in _ACCEPTED
+
+
+def _sleep(clock: Any, seconds: float) -> None:
+    # where prices end, time does: no function of a terminal says so, the next sleep of the program itself does
+    with contextlib.suppress(MarketEnded):
+        clock.sleep(seconds)
 
 
 def _watches(schedule: Schedule, predicates: Mapping[str, Any]) -> list[_Watch]:
