@@ -6,6 +6,8 @@
     python run.py run …         python -m Live run …
     python run.py backtest …    python Backtest/run_backtest.py …
     python run.py dashboard …   python -m Live dashboard …
+    python run.py doctor …      python -m Live doctor …
+    python run.py explain …     python -m Live explain …
     python run.py lint          format check, linter and type checker
 
 Needs Python 3.11 or newer and nothing else; what is installed is in requirements*.txt. A second start installs nothing.
@@ -31,7 +33,7 @@ PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 STAMP = VENV / "installed.json"
 CORE, DEV = "requirements.txt", "requirements-dev.txt"
 USAGE, FAILED = 2, 1
-VERBS = ("demo", "test", "run", "backtest", "dashboard", "lint")
+VERBS = ("demo", "test", "run", "backtest", "dashboard", "doctor", "explain", "lint")
 
 # The demo is the same for everybody: the template's settings, not those of a .env that may be there.
 DEMO = ["run", "--config", str(ROOT / ".env.template"), "--strategy", str(ROOT / "Backtest" / "codes" / "sma_cross.py"), "--dry-run"]

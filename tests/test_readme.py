@@ -24,6 +24,8 @@ RUN = [
     "python run.py run --strategy Backtest/codes/sma_cross.py --dry-run",
     "python run.py run --strategy Backtest/codes/ema_cross.py --symbols GOOG --timeframe 1d --dry-run",
     "python run.py run --strategy Backtest/codes/sma_cross.py --params n1=12 n2=26 --dry-run",
+    "python run.py doctor",
+    "python run.py explain 10016 -10005 INVALID_FILL",
 ]
 NOT_RUN = {
     "python run.py demo": "it makes the record on which the queries are run, below",
