@@ -47,13 +47,14 @@ class Told:
     decisions: Sequence[Decided]
     trades: Sequence[Traded]
     equity: float
+    failure: str = ""  # why it ended before the bars did
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Something that the two sides do not agree on; None is what one of them does not have at all."""
 
-    what: str  # order, trade, profit, equity, bars
+    what: str  # order, trade, profit, end, bars, equity
     bar: pd.Timestamp | None
     backtest: Any
     live: Any
@@ -67,6 +68,8 @@ def differences(backtest: Told, live: Told) -> list[Difference]:
     """Everything that the sides do not agree on, in the order of the bars; the equity last."""
     found = [*_decisions(backtest.decisions, live.decisions), *_trades(backtest.trades, live.trades)]
     found.sort(key=lambda each: (each.bar is None, each.bar or 0))
+    if backtest.failure != live.failure:
+        found.append(Difference("end", None, backtest.failure or "the end of the bars", live.failure or "the end of the bars"))
     if backtest.bars != live.bars:
         found.append(Difference("bars", None, backtest.bars, live.bars))
     if not _same_equity(backtest.equity, live.equity):

@@ -31,7 +31,17 @@ SELECT t.id, t.size, t.volume, t.entry_price, t.exit_price, t.profit, t.commissi
 FROM trades AS t JOIN fills AS closing ON closing.slot = t.slot AND closing.deal_ticket = t.exit_deal
 WHERE t.slot = :slot AND t.symbol = :symbol AND t.id > :after ORDER BY t.id LIMIT :page
 """
-POSITIONS = "SELECT ticket, side, volume, entry_price, price_current, profit FROM positions WHERE slot = :slot AND symbol = :symbol"
+POSITIONS = """
+SELECT p.ticket, p.side, p.volume, p.entry_price, p.entry_time, p.price_current, p.profit,
+       (SELECT tag FROM orders WHERE slot = p.slot AND mt5_order_id = p.ticket AND kind IN ('ENTRY', 'PENDING')) AS tag
+FROM positions AS p WHERE p.slot = :slot AND p.symbol = :symbol
+"""
+DECISIONS = """
+SELECT s.id, s.bar_time, s.leg, s.signal, s.size, s.limit_price, s.stop_price, s.stop_loss, s.take_profit, s.tag, s.client_order_id,
+       s.reason
+FROM signals AS s JOIN runs AS r USING (run_id)
+WHERE r.slot = :slot AND s.symbol = :symbol AND s.signal <> 'HOLD' AND s.id > :after ORDER BY s.id LIMIT :page
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,10 @@ class Recorded(AuditReader):
     def bars(self, session: Session, symbol: str, timeframe: str) -> list[Row]:
         """The bars that were decided upon, oldest first."""
         return list(self._pages(BARS, "bar_epoch", slot=session.slot, symbol=symbol, timeframe=timeframe))
+
+    def decisions(self, session: Session, symbol: str) -> list[Row]:
+        """What the strategy decided, but for HOLD, oldest first."""
+        return list(self._pages(DECISIONS, "id", slot=session.slot, symbol=symbol))
 
     def fills(self, session: Session, symbol: str) -> list[Row]:
         """The deals, oldest first."""
