@@ -6,17 +6,18 @@ from Backtest.bars import TIMEFRAMES
 from Backtest.simulated_terminal import arguments as a
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.arguments import Refused
-from Backtest.simulated_terminal.door import FAILED, Door, call
+from Backtest.simulated_terminal.door import FAILED, NOT_FOUND, Door, call
 from Backtest.simulated_terminal.groups import mask
 from Backtest.simulated_terminal.rates import Array, Rates
 from Backtest.simulated_terminal.replay import ReplayMarket
 from Backtest.simulated_terminal.structs import BookInfo, SymbolInfo, Tick
 from Backtest.simulated_terminal.symbol_fields import describe
+from Backtest.simulated_terminal.symbols import SymbolSpec
 
 MAX_BARS = 100_000  # "Max bars in chart": copy_rates_* serve less than that
 _PARAMS = "Terminal: Invalid params"
 _TIMEFRAMES = {each.mt5: each for each in TIMEFRAMES.values()}
-_DEPTH_LOTS = 100.0  # shown on each side of the market depth
+_DEPTH_LOTS = 100.0  # shown on each side of the market depth, where there are more
 
 
 class MarketFunctions(Door):
@@ -26,7 +27,7 @@ class MarketFunctions(Door):
 
     def __init__(self) -> None:
         super().__init__()
-        self._hidden: set[str] = set()
+        self._hidden: set[str] | None = None  # from Market Watch; None: as the symbols begin
         self._books: set[str] = set()
 
     # -- symbols
@@ -71,15 +72,16 @@ class MarketFunctions(Door):
     def symbol_info_tick(self, *args: Any) -> Tick:
         """symbol_info_tick(symbol)
 
-        The last tick, or None when the symbol is unknown or has not been quoted.
+        The last tick, or None when the symbol is unknown, not in Market Watch, or has not been quoted.
         """
         a.exactly(1, args)
         name = a.symbol(args[0])
         self._connected()
         quote = self._known(name).quote_at(self._server.now_msc)
-        if quote is None:
-            raise Refused("Terminal: Not found", c.RES_E_NOT_FOUND)
-        return Tick((quote.time_msc // 1000, quote.bid, quote.ask, 0.0, 0, quote.time_msc, c.TICK_FLAG_BID | c.TICK_FLAG_ASK, 0.0))
+        if quote is None or not self._watched(name):
+            raise Refused(NOT_FOUND, c.RES_E_NOT_FOUND)
+        trade = (quote.last, int(quote.volume))
+        return Tick((quote.time_msc // 1000, quote.bid, quote.ask, *trade, quote.time_msc, quote.flags, quote.volume))
 
     @call(failure=False)
     def symbol_select(self, *args: Any) -> bool:
@@ -93,11 +95,11 @@ class MarketFunctions(Door):
         self._connected()
         self._known(name)
         if len(args) == 1 or args[1]:
-            self._hidden.discard(name)
+            self._unseen().discard(name)
             return True
-        if self._book.on(name) or any(order.symbol == name for order in self._book.active.values()):
+        if self._is_traded(name):
             raise Refused(FAILED, c.RES_E_FAIL)
-        self._hidden.add(name)
+        self._unseen().add(name)
         return True
 
     # -- bars and ticks
@@ -210,7 +212,7 @@ class MarketFunctions(Door):
     def market_book_get(self, *args: Any) -> tuple[BookInfo, ...]:
         """market_book_get(symbol)
 
-        The market depth: what is for sale, then what is wanted. The replay knows one line of each.
+        The market depth: what is for sale, then what is wanted, by falling price. One line of each, with what can be had.
         """
         a.exactly(1, args)
         name = a.symbol(args[0])
@@ -218,13 +220,29 @@ class MarketFunctions(Door):
         quote = self._known(name).quote_at(self._server.now_msc) if name in self._books else None
         if quote is None:
             raise Refused(FAILED, c.RES_E_FAIL)
+        lots = min(self._server.free_lots(name), _DEPTH_LOTS)
         sides = ((c.BOOK_TYPE_SELL, quote.ask), (c.BOOK_TYPE_BUY, quote.bid))
-        return tuple(BookInfo((side, price, int(_DEPTH_LOTS), _DEPTH_LOTS)) for side, price in sides)
+        return tuple(BookInfo((side, price, int(lots), lots)) for side, price in sides) if lots else ()
 
     # -- shared
 
     def _describe(self, name: str) -> SymbolInfo:
-        return describe(self._market.series[name], self._server.now_msc, self._server.exchange, selected=name not in self._hidden)
+        terms = {"selected": self._watched(name), "visible": name not in self._unseen()}
+        return describe(self._market.series[name], self._server.now_msc, self._server.exchange, **terms)
+
+    def _unseen(self) -> set[str]:
+        if self._hidden is None:
+            self._hidden = {name for name, series in self._market.series.items() if not series.spec.visible}
+        return self._hidden
+
+    def _watched(self, name: str) -> bool:
+        return name not in self._unseen() or self._is_traded(name) or name in self._server.exchange.pairs_of(self._in_view())
+
+    def _is_traded(self, name: str) -> bool:
+        return bool(self._book.on(name)) or any(order.symbol == name for order in self._book.active.values())
+
+    def _in_view(self) -> list[SymbolSpec]:
+        return [series.spec for name, series in self._market.series.items() if name not in self._unseen()]
 
     def _rates_of(self, name: str, timeframe: int, count: int) -> Rates:
         """The bars of a symbol; refused as the terminal does: an unknown symbol reads like an outage."""

@@ -12,11 +12,11 @@ BOOK_DEPTH = 1  # lines of each side that market_book_get shows
 _PLACE = {name: place for place, name in enumerate(SymbolInfo.__match_args__)}
 
 
-def describe(series: Charted, now_msc: int, exchange: Exchange, *, selected: bool) -> SymbolInfo:
-    """All 96 fields at one moment; prices are 0.0 before the first quote."""
+def describe(series: Charted, now_msc: int, exchange: Exchange, *, selected: bool, visible: bool) -> SymbolInfo:
+    """All 96 fields at one moment; prices are 0.0 before the first quote, and of a symbol that is not selected."""
     row = list(_constant(series.spec))
-    moving = _moving(series, now_msc) | _tick_values(series.spec, series.quote_at(now_msc), exchange)
-    for name, value in (moving | {"select": selected, "visible": selected}).items():
+    moving = _moving(series, now_msc) | _tick_values(series.spec, series.quote_at(now_msc), exchange) if selected else {}
+    for name, value in (moving | {"select": selected, "visible": visible}).items():
         row[_PLACE[name]] = value
     return SymbolInfo(row)
 

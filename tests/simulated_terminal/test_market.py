@@ -280,7 +280,12 @@ def test_symbol_info_shows_the_specification_and_the_day() -> None:
 def test_symbols_can_be_hidden_unless_they_are_held() -> None:
     made = terminal(RISING)
     assert made.symbol_select("EURUSD", False) is True
-    assert made.symbol_info("EURUSD").select is False
+    info = made.symbol_info("EURUSD")
+    assert (info.select, info.visible, info.bid, info.ask, info.time, info.digits) == (False, False, 0.0, 0.0, 0, 5)
+    assert made.symbol_info_tick("EURUSD") is None
+    assert made.last_error() == (-4, "Terminal: Not found")
+    assert made.order_check(deal()).retcode == made.order_send(deal()).retcode == made.TRADE_RETCODE_PRICE_OFF
+    assert len(made.copy_rates_from_pos("EURUSD", 16385, 0, 1)) == 1  # bars are there all the same
     assert made.symbol_select("EURUSD") is True
     done(made.order_send(deal(volume=0.01)))
     assert made.symbol_select("EURUSD", 0) is False
