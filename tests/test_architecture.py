@@ -44,7 +44,8 @@ DOORS = {
     "rpyc": ["Backtest.simulated_terminal.serving"],
     "click": ["Live.__main__", "Backtest.simulated_terminal.__main__"],
     "backtesting": ["Backtest", "Live.backtesting_bridge"],
-    "time": ["Live.clock", "Backtest.simulated_terminal.__main__"],  # the second runs other people's programs in real time
+    # the last two let a simulated market go on in real time, under other people's programs
+    "time": ["Live.clock", "Backtest.simulated_terminal.__main__", "Backtest.simulated_terminal.in_use"],
     "random": ["Backtest.session"],  # to leave a strategy's generator as it was
     "secrets": [],
     "uuid": [],

@@ -1,13 +1,9 @@
 """The one terminal that the package's module functions talk to: as the real module, one connection per process."""
 
-from datetime import UTC
+import time
 from typing import Any
 
-import pandas as pd
-
-from Backtest.bars import BUILTIN, builtin_prices
-from Backtest.simulated_terminal.catalogue import retail_symbol
-from Backtest.simulated_terminal.replay import ReplayMarket
+from Backtest.simulated_terminal.running_market import Wanted, open_terminal
 from Backtest.simulated_terminal.terminal import SimulatedTerminal
 
 _terminal: Any = None
@@ -27,8 +23,9 @@ def current() -> Any:
 
 
 def default_terminal() -> SimulatedTerminal:
-    """A retail account on the prices that backtesting.py ships, standing still at the last bar of EURUSD."""
-    frames = {name: builtin_prices(name) for name in BUILTIN}
-    prices = {name: (retail_symbol(name, frame), frame) for name, frame in frames.items()}
-    last: pd.Timestamp = frames["EURUSD"].index[-1]
-    return SimulatedTerminal(ReplayMarket(prices, start=last.to_pydatetime().replace(tzinfo=UTC)))
+    """A retail account on EURUSD, whose market goes on in real time: recorded prices, moved to where the machine's clock is.
+
+    There is history before now, and there are days to come. A program can be tried on any day: on one without trading, the
+    prices are those of a weekday.
+    """
+    return open_terminal(Wanted(always_open=True), time.time(), time.monotonic)

@@ -5,7 +5,7 @@ The week stays a week: what was a Monday is one, with the sessions and the gaps 
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from Backtest.simulated_terminal.server_time import ServerTime, server_time
 from Backtest.simulated_terminal.symbols import AccountSpec, SymbolSpec
 from Backtest.simulated_terminal.terminal import SimulatedTerminal
 
-_WEEK = pd.Timedelta(weeks=1)
+_WEEK, _DAY, _HOUR = pd.Timedelta(weeks=1), pd.Timedelta(days=1), pd.Timedelta(hours=1)
 _AHEAD = 0.25  # of the prices, about: the rest is history
 
 Priced = dict[str, tuple[SymbolSpec, pd.DataFrame]]
@@ -38,6 +38,7 @@ class Wanted:
     speed: float = 1.0  # market seconds in a real one; inf: time passes in the terminal's own clock alone
     account: AccountSpec = field(default_factory=AccountSpec)
     account_file: Path | None = None
+    always_open: bool = False  # where there is no trading now: let it be a weekday of the prices, and no sessions
 
 
 class Pace:
@@ -66,9 +67,11 @@ def open_terminal(wanted: Wanted, now: float, monotonic: Callable[[], float]) ->
     """
     prices = _prices(wanted)
     mistakes: list[str] = []
-    for weeks in _placements(prices, _shown(wanted, now)):
+    for shift in _placements(prices, _shown(wanted, now)):
+        if wanted.always_open:
+            shift = _to_trading(prices, _shown(wanted, now), shift)
         try:
-            return _opened(wanted, {name: (spec, _moved(frame, weeks)) for name, (spec, frame) in prices.items()}, now, monotonic)
+            return _opened(wanted, {name: (spec, _moved(frame, shift)) for name, (spec, frame) in prices.items()}, now, monotonic)
         except BadInput as error:
             mistakes += [mistake for mistake in error.mistakes if mistake not in mistakes]
             if wanted.account_file is None or not wanted.account_file.exists():
@@ -102,7 +105,7 @@ def _latest(prices: Priced, moment: pd.Timestamp) -> datetime:
     return latest.to_pydatetime().replace(tzinfo=UTC)
 
 
-def _placements(prices: Priced, moment: pd.Timestamp) -> Iterator[int]:
+def _placements(prices: Priced, moment: pd.Timestamp) -> Iterator[pd.Timedelta]:
     """By how many weeks the prices may be moved so that the moment falls into those of every symbol; the best first."""
     first: pd.Timestamp = max(frame.index[0] for _, frame in prices.values())
     last: pd.Timestamp = min(frame.index[-1] for _, frame in prices.values())
@@ -113,11 +116,21 @@ def _placements(prices: Priced, moment: pd.Timestamp) -> Iterator[int]:
             "want a week or more, so that any moment of a week falls into them"
         )
     best = (moment - last + _AHEAD * (last - first)) / _WEEK
-    yield from sorted(range(fewest, most + 1), key=lambda weeks: abs(weeks - best))
+    yield from (weeks * _WEEK for weeks in sorted(range(fewest, most + 1), key=lambda weeks: abs(weeks - best)))
 
 
-def _moved(frame: pd.DataFrame, weeks: int) -> pd.DataFrame:
-    return frame.set_axis(frame.index + weeks * _WEEK, axis=0)
+def _to_trading(prices: Priced, moment: pd.Timestamp, shift: pd.Timedelta) -> pd.Timedelta:
+    """The shift, or so many days more that every symbol has prices in the hour that begins; the shift where no days help."""
+    for moved in (shift + days * _DAY for days in range(7)):
+        then = (moment - moved).floor("s")
+        last = [frame.index[: frame.index.searchsorted(then, side="right")][-1] for _, frame in prices.values()]
+        if all(then - each < _HOUR for each in last):
+            return moved
+    return shift
+
+
+def _moved(frame: pd.DataFrame, shift: pd.Timedelta) -> pd.DataFrame:
+    return frame.set_axis(frame.index + shift, axis=0)
 
 
 def _prices(wanted: Wanted) -> Priced:
@@ -128,7 +141,8 @@ def _prices(wanted: Wanted) -> Priced:
     for name in wanted.symbols or tuple(wanted.files) or ("EURUSD",):
         try:
             frame = _frame(wanted, name)
-            found[name] = (retail_symbol(name, frame, offered), frame)
+            spec = retail_symbol(name, frame, offered)
+            found[name] = (replace(spec, sessions=None) if wanted.always_open else spec, frame)
         except BadInput as error:
             mistakes += error.mistakes
     unused = [name for name in wanted.files if wanted.symbols and name not in wanted.symbols]

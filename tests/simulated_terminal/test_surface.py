@@ -136,13 +136,14 @@ def test_functions_of_positional_arguments_take_no_keywords(name: str) -> None:
         getattr(mt5, name)(symbol="EURUSD")
 
 
-def test_without_a_terminal_in_use_there_is_one_over_the_prices_that_backtesting_ships() -> None:
+def test_without_a_terminal_in_use_there_is_one_on_which_any_program_can_trade_at_once() -> None:
     mt5.use(None)
     assert mt5.symbols_total() is None
     assert mt5.initialize()
-    assert {each.name for each in mt5.symbols_get()} == {"EURUSD", "GOOG", "BTCUSD"}
-    assert len(mt5.copy_rates_from_pos("EURUSD", mt5.TIMEFRAME_H1, 0, 5000)) == 5000
-    assert mt5.Buy("EURUSD", 0.1).retcode == mt5.TRADE_RETCODE_DONE
+    assert len(mt5.copy_rates_from_pos("EURUSD", mt5.TIMEFRAME_M1, 0, 50_000)) == 50_000
+    bought = mt5.Buy("EURUSD", 0.1)
+    assert bought.retcode == mt5.TRADE_RETCODE_DONE
+    assert mt5.history_deals_get(position=bought.order)[0].time >= mt5.symbol_info_tick("EURUSD").time - 60
 
 
 def test_an_attribute_that_the_module_does_not_have_is_an_attribute_error() -> None:
