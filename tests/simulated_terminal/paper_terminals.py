@@ -51,6 +51,7 @@ def paper(
 ) -> PaperTerminal:
     """A connected paper account on the prices of a terminal whose clock is virtual."""
     inner = getattr(source, "inner", source)
+    inner.initialize()
     spec = account or paper_account(inner.account_info(), login=LOGIN)
     made = PaperTerminal(source, spec, now=inner.clock.now, state_file=state_file, **more)
     assert not initialized or made.initialize()
