@@ -196,9 +196,9 @@ class LiveTrader:
         try:
             decided = trader.turn()
         except Unreachable as error:
-            info = self.terminal.functions.terminal_info()
+            info = None if self.connector.outage else self.terminal.functions.terminal_info()
             if info is None or not info.connected:
-                raise
+                raise  # it is not the symbol that is silent
             if trader.symbol not in self._silent:
                 self._silent.add(trader.symbol)
                 self.record.event("SYMBOL_SILENT", f"{trader.symbol}: {error}", severity="WARNING")

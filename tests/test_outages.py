@@ -125,3 +125,27 @@ def test_why_there_are_no_entries_is_said_while_there_is_no_terminal(tmp_path: P
     run(tmp_path, 20.5, 21.5, on_turn=listen)
     assert said
     assert all(text.startswith("the terminal is not reached since ") for text in said)
+
+
+class GarblingTerminal(FaultyTerminal):
+    """Loses the answers about bars of the first of two symbols, once and again."""
+
+    def copy_rates_from_pos(self, symbol: str, *args: Any) -> Any:
+        asked = self._watched("copy_rates_from_pos", self.inner.copy_rates_from_pos)
+        if symbol == "EURUSD" and self.calls.count("copy_rates_from_pos") in (60, 61):
+            self.calls.append("copy_rates_from_pos")
+            self.error = (-10002, "IPC recv failed")
+            return None
+        return asked(symbol, *args)
+
+
+def test_an_answer_that_is_lost_is_the_lines_fault_and_not_the_symbols(tmp_path: Path) -> None:
+    frames = {"EURUSD": eurusd(60), "GBPUSD": eurusd(60)}
+    ran = run_live(tmp_path, loaded(InAndOut), frames, made_by=lambda *args, **given: GarblingTerminal(SimulatedTerminal(*args, **given)))
+    assert ran.code == 0
+    assert events(ran, "SYMBOL_SILENT") == []
+    (lost,), (back,) = events(ran, "DISCONNECTED"), events(ran, "RECONNECTED")
+    assert lost == "copy_rates_from_pos(EURUSD, 16385, 0, 5) failed: (-10002, 'IPC recv failed')"
+    assert back.endswith(lost)
+    assert ran.terminal.calls.count("initialize") == 1 + 2
+    assert [kind for kind, _ in orders(ran)].count("ENTRY") == 4

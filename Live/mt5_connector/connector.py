@@ -91,7 +91,6 @@ class MT5Connector:
         self._out_of_step = False
         self._begun = False  # connected once: what fails from now on is an outage, and no mistake in the settings
         self._back_off = BackOff()
-        self._bridged: Outage | None = None  # one that was over within a turn
         self._told_unmeasured = False
 
     # the seed's interface
@@ -190,8 +189,7 @@ class MT5Connector:
 
     def back(self) -> Outage | None:
         """Note that all is well; the outage that is over now, if there was one."""
-        ended, self._bridged = self._back_off.back(self.clock.now()) or self._bridged, None
-        return ended
+        return self._back_off.back(self.clock.now())
 
     @property
     def outage(self) -> Outage | None:
@@ -386,8 +384,11 @@ class MT5Connector:
         # None is a failed query, which proves nothing; an empty tuple is an answer
         if answer is None:
             error = self._terminal.last_error()
-            self._out_of_step = error[0] in OUT_OF_STEP
-            raise Unreachable(f"{function}({', '.join(map(str, args))}) failed: {error}")
+            sentence = f"{function}({', '.join(map(str, args))}) failed: {error}"
+            if error[0] in OUT_OF_STEP:
+                self._out_of_step = True
+                self._back_off.lost(self.clock.now(), sentence)
+            raise Unreachable(sentence)
         return answer
 
     def _get_in_step(self) -> None:
@@ -397,4 +398,3 @@ class MT5Connector:
             raise Unreachable(f"the terminal is tried again in {wait:.0f} seconds")
         trouble.tried(now)
         self._open_anew()
-        self._bridged = trouble.back(now)
