@@ -7,12 +7,14 @@ import importlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from Backtest.bars import builtin_prices
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, retail_symbol
+from Backtest.simulated_terminal.faults import At, FaultyTerminal, Planned, Schedule
+from Backtest.simulated_terminal.paper import PaperTerminal, paper_account
 
 MAGIC = 770_077  # of all that the contract trades: nothing else is touched
 
@@ -43,6 +45,26 @@ def in_process_netting() -> AbstractContextManager[Bench]:
 
 
 @contextmanager
+def without_a_fault() -> Iterator[Bench]:
+    """The simulated terminal behind faults that change nothing."""
+    lists = dict.fromkeys(("positions", "orders", "history_orders", "history_deals"), 0.0)
+    schedule = Schedule((Planned(At(0.0), "late_lists", lists), Planned(At(0.0), "window_off", {"hours": 0})))
+    with in_process() as bench:
+        yield replace(bench, mt5=FaultyTerminal(bench.mt5, schedule))
+
+
+@contextmanager
+def paper() -> Iterator[Bench]:
+    """A paper account on the prices of the first kind."""
+    with in_process() as lent:
+        account = paper_account(lent.mt5.account_info(), login=77_000_001)
+        terminal = PaperTerminal(lent.mt5, account, now=lent.mt5.clock.now)
+        assert terminal.initialize()
+        yield Bench(terminal, lent.symbol, lent.wait)
+        terminal.close()
+
+
+@contextmanager
 def native() -> Iterator[Bench]:
     """The real package and the terminal that it finds on this machine (Windows); a DEMO account, or nothing."""
     mt5 = importlib.import_module("MetaTrader5")  # exists on Windows only
@@ -63,5 +85,7 @@ def native() -> Iterator[Bench]:
 KINDS: dict[str, Callable[[], AbstractContextManager[Bench]]] = {
     "in process": in_process,
     "in process, netting": in_process_netting,
+    "paper": paper,
+    "without a fault": without_a_fault,
 }
 BY_HAND = {"native": native}  # pytest tests/contract --terminal=native

@@ -124,8 +124,9 @@ def test_requotes_move_the_quotes_until_an_order_at_the_new_price_is_taken() -> 
     asks, codes = [], []
     for _ in range(3):
         asks.append(terminal.symbol_info_tick("EURUSD").ask)
-        assert terminal.order_check(deal(price=asks[-1])).request.price == pytest.approx(1.2001)
-        codes.append(terminal.order_send(deal(price=asks[-1])).retcode)
+        checked, answer = terminal.order_check(deal(price=asks[-1])), terminal.order_send(deal(price=asks[-1]))
+        codes.append(answer.retcode)
+        assert (checked.retcode, checked.request.price, answer.request.price) == (0, asks[-1], asks[-1])
     assert codes == [10020, 10020, 10009]
     assert asks == pytest.approx([1.2001, 1.2002, 1.2003])
     assert terminal.inner.positions_get()[0].price_open == terminal.symbol_info_tick("EURUSD").ask == 1.2001
@@ -189,6 +190,11 @@ def test_of_the_smallest_lot_no_part_can_be_filled(rest: str) -> None:
     terminal = faulty("filled_in_part", rest=rest)
     assert terminal.order_send(deal(volume=0.01)).retcode == 10009
     assert not terminal.log.entries
+
+
+def test_a_part_of_what_the_server_refuses_is_refused_as_it_was_asked_for() -> None:
+    answer = faulty("filled_in_part").order_send(deal(volume=0.1, sl=2.0))
+    assert (answer.retcode, answer.request.volume) == (10016, 0.1)
 
 
 def test_an_order_is_placed_and_filled_later() -> None:

@@ -25,15 +25,17 @@ def filled_in_part(call: Call, go: Go, firing: Firing) -> Reply:
     truth, rest = firing.truth, firing.params["rest"]
     grows = rest == "filled later" and _opens_apart(request, truth)
     reply = go(call if grows else call.with_request(volume=part))
-    if reply.value is None or reply.value.retcode != c.TRADE_RETCODE_DONE:
+    if reply.value is None:
         return reply
-    active = _at_work(reply.value.order, truth, asked=request.volume, done=part)
+    told = changed(reply.value, request=changed(reply.value.request, volume=request.volume))
+    if told.retcode != c.TRADE_RETCODE_DONE:
+        return Reply(told, reply.error)
+    active = _at_work(told.order, truth, asked=request.volume, done=part)
     until = truth.now + (firing.params["seconds"] if rest != "cancelled" else 0.0)
     truth.trace(_Growing(active, until) if grows else _Cut(active, until))
     firing.injected(call, f"{request.volume if grows else part:g} lots executed: {outcome(reply)}")
-    told = {"volume": part, "request": changed(reply.value.request, volume=request.volume)}
     retcode = firing.params["retcode"]
-    return Reply(changed(reply.value, retcode=retcode, comment=TEXTS[retcode], **told), reply.error)
+    return Reply(changed(told, retcode=retcode, comment=TEXTS[retcode], volume=part), reply.error)
 
 
 def placed(call: Call, go: Go, firing: Firing) -> Reply:

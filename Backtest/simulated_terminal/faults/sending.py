@@ -82,20 +82,25 @@ def requoted(call: Call, go: Go, firing: Firing) -> Reply:
     if request is None or request.action != c.TRADE_ACTION_DEAL:
         return go(call)
     if call.function == "order_check":
-        return go(_as_in_truth(call, request, firing))
+        return _at_true_price(call, go, firing, request)
     asked, points = firing.state.get("requotes", 0), firing.state.setdefault("points", {})
     if asked == firing.params["requotes"]:
         firing.over = True  # the price that was offered last is good
-        return go(_as_in_truth(call, request, firing))
+        return _at_true_price(call, go, firing, request)
     firing.state["requotes"] = asked + 1
     points[request.symbol] = points.get(request.symbol, 0) + firing.params["points"]
     firing.injected(call, "not executed")
     return refusal(call, request, firing.params["retcode"])
 
 
-def _as_in_truth(call: Call, request: TradeRequest, firing: Firing) -> Call:
+def _at_true_price(call: Call, go: Go, firing: Firing, request: TradeRequest) -> Reply:
     shift = _shift(request.symbol, firing)
-    return call.with_request(price=request.price - shift) if shift and request.price else call
+    if not shift or not request.price:
+        return go(call)
+    reply = go(call.with_request(price=request.price - shift))
+    if reply.value is None:
+        return reply
+    return Reply(changed(reply.value, request=changed(reply.value.request, price=request.price)), reply.error)
 
 
 def _moved(call: Call, go: Go, firing: Firing) -> Reply:

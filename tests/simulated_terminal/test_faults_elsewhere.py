@@ -1,0 +1,63 @@
+"""The same faults around other terminals: a paper account, and one in another process."""
+
+from collections.abc import Iterator
+
+import pytest
+from mt5linux import MetaTrader5
+
+from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal
+from Backtest.simulated_terminal.faults import At, FaultyTerminal, NthCall, Planned, Schedule
+from tests.served import served_here
+from tests.simulated_terminal.paper_terminals import paper
+from tests.simulated_terminal.terminals import ALL, H1, bars, close, deal, flat, symbol
+
+SCHEDULE = Schedule(
+    (
+        Planned(At(0.0), "large_tickets"),
+        Planned(At(0.0), "comment_changed", {"how": "upper"}),
+        Planned(NthCall("order_send", 1), "filled_in_part"),
+        Planned(NthCall("order_send", 2), "answer_lost"),
+        Planned(NthCall("account_info", 1), "no_answer"),
+        Planned(NthCall("terminal_info", 1), "button_off", {"lasts": 60.0}),
+    )
+)
+
+
+def market() -> SimulatedTerminal:
+    prices = ReplayMarket({"EURUSD": (symbol(spread_points=10), bars(flat(1.2, 48)))}, H1)
+    return SimulatedTerminal(prices, AccountSpec(), speed=1.0, real_sleep=lambda _: None)
+
+
+@pytest.fixture(params=["simulated", "paper", "remote"])
+def faulty(request: pytest.FixtureRequest) -> Iterator[FaultyTerminal]:
+    terminal = market()
+    if request.param == "remote":
+        with served_here(terminal) as port:
+            made = FaultyTerminal(MetaTrader5(host="127.0.0.1", port=port), SCHEDULE, terminal.clock)
+            yield made
+            vars(made).clear()  # the last reference to the client is the connection
+        return
+    assert terminal.initialize()
+    inner = paper(terminal) if request.param == "paper" else terminal
+    yield FaultyTerminal(inner, SCHEDULE, terminal.clock)
+
+
+def test_a_terminal_of_any_kind_can_go_wrong(faulty: FaultyTerminal) -> None:
+    assert faulty.initialize()
+    answer = faulty.order_send(deal(volume=0.1, comment="a key"))
+    assert (answer.retcode, answer.volume, answer.order > 2**53) == (10010, 0.05, True)
+    (position,) = faulty.positions_get(ticket=answer.order)
+    assert (position.volume, position.comment) == (0.05, "A KEY")
+    assert [row.ticket for row in faulty.history_orders_get(*ALL)] == [answer.order]
+    assert (faulty.order_send(close(position)), faulty.last_error()[0]) == (None, -10002)
+    assert faulty.positions_get() == ()
+    assert (faulty.account_info(), faulty.last_error()[0]) == (None, -1)
+    assert (faulty.account_info().margin, faulty.last_error()) == (0.0, (1, "Success"))
+    assert not faulty.terminal_info().trade_allowed
+    assert faulty.order_send(deal()).retcode == 10027
+    assert [entry.fault for entry in faulty.log.entries if entry.function == "order_send"] == [
+        "filled_in_part",
+        "large_tickets",
+        "answer_lost",
+        "button_off",
+    ]
