@@ -106,7 +106,7 @@ def _on_prices(command: Callable[..., int]) -> Callable[..., int]:
     for decorate in (
         click.argument("strategy", metavar="FILE[:CLASS]"),
         click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env."),
-        click.option("--symbols", metavar="A,B", help="Symbols to look at (SYMBOLS)."),
+        click.option("--symbols", "--symbol", metavar="A,B", help="Symbols to look at (SYMBOLS)."),
         click.option("--timeframe", metavar="1h", help="Make such bars first; else the bars are as the prices have them."),
         click.option("--params", multiple=True, metavar="NAME=VALUE …", help="Parameters of the strategy."),
         click.option("--data", multiple=True, metavar="[SYMBOL=]FILE", help="Your own prices."),
@@ -132,6 +132,25 @@ def lookahead(**given: Any) -> int:
     from Live.strategy_checks import check_lookahead
 
     return check_lookahead(*_asked(given))
+
+
+@cli.command(context_settings=HELP)
+@_on_prices
+def warmup(**given: Any) -> int:
+    """How many bars a strategy needs before it decides as with all history (WARMUP_BARS)."""
+    from Live.strategy_checks import measure_warmup
+
+    return measure_warmup(*_asked(given))
+
+
+@cli.command(context_settings=HELP)
+@_on_prices
+@click.option("--certificate", metavar="FILE", help="Where to write it; else to data/certificates.")
+def verify(certificate: str | None, **given: Any) -> int:
+    """Compare a backtest with the same bars traded one by one through the live stack. Exit code 6 when they differ."""
+    from Live.verify import verify as compare
+
+    return compare(*_asked(given), _absolute(certificate))
 
 
 @cli.command(context_settings=HELP)

@@ -18,6 +18,7 @@ from Backtest.lookahead import Findings, Surprise, look_ahead
 from Backtest.lookahead.check import Progress as Told
 from Backtest.session.playing import Subject
 from Backtest.strategies import LoadedStrategy, check_params, load_strategy, parse_params
+from Backtest.warmup import Warmup, shortest_history
 from Live.backtesting_bridge import frame_of
 from Live.config import LiveConfig
 from Live.logs import terminal
@@ -57,9 +58,27 @@ def check_lookahead(asked: Asked, config: LiveConfig) -> int:
         if not asked.as_json:
             _print_findings(Console(highlight=False, soft_wrap=True), f"{loaded.cls.__name__} on {symbol}", findings)
     if asked.as_json:
-        facts = {"strategy": str(loaded.path), "class": loaded.cls.__name__, "sha256": loaded.sha256, "params": dict(subject.params)}
-        Console(highlight=False).out(json.dumps({**facts, "checked": answers}, indent=2, default=str, allow_nan=False))
+        Console(highlight=False).out(json.dumps({**_facts(loaded, subject), "checked": answers}, indent=2, allow_nan=False))
     return CHECK_FAILED if red else 0
+
+
+def measure_warmup(asked: Asked, config: LiveConfig) -> int:
+    """Measure how many bars a strategy needs before it decides as with all history, and print it; 0. Raises as `check_lookahead`."""
+    loaded, subject = _subject(asked)
+    answers, longest = [], 0
+    for symbol in config.symbols:
+        bars = _bars(asked, config, symbol)
+        with _progress() as told:
+            found = shortest_history(subject, bars, progress=told)
+        answers.append({"symbol": symbol, **as_json(found)})
+        longest = max(longest, len(bars) if found.bars is None else found.bars)
+        if not asked.as_json:
+            _print_warmup(Console(highlight=False, soft_wrap=True), f"{loaded.cls.__name__} on {symbol}", found)
+    if asked.as_json:
+        Console(highlight=False).out(json.dumps({**_facts(loaded, subject), "measured": answers}, indent=2, allow_nan=False))
+    else:
+        Console(highlight=False).print(f"Setting: WARMUP_BARS={longest}")
+    return 0
 
 
 def future_known(loaded: LoadedStrategy, params: Mapping[str, Any], bars: pd.DataFrame) -> tuple[str, ...]:
@@ -88,6 +107,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):  # NumPy's, too
         return float(value) if abs(value) < float("inf") else None
     return value.item() if hasattr(value, "item") else str(value)
+
+
+def _facts(loaded: LoadedStrategy, subject: Subject) -> dict[str, Any]:
+    return {"strategy": str(loaded.path), "class": loaded.cls.__name__, "sha256": loaded.sha256, "params": dict(subject.params)}
 
 
 def _subject(asked: Asked) -> tuple[LoadedStrategy, Subject]:
@@ -173,6 +196,24 @@ def _results(findings: Findings) -> Table:
         table.add_row(name.replace("[", r"\["), _number(findings.plain[name]), honest)
     table.caption = findings.honest_failure or None
     return table
+
+
+def _print_warmup(out: Console, what: str, found: Warmup) -> None:
+    out.print(f"[bold]{what}[/bold]: measured on {found.measured_on:,} bars, verified at {found.places} of them")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("What")
+    table.add_column("Bars needed", justify="right")
+    table.add_column("Then it is the same")
+    for need in found.needs:
+        words = "never: its memory has no end" if need.bars is None else "bit for bit" if need.exact else "to a millionth"
+        table.add_row(need.name.replace("[", r"\["), "all" if need.bars is None else f"{need.bars:,}", words)
+    out.print(table)
+    if found.bars is None:
+        out.print("It needs all of its history: what it decides depends on the bar on which it begins.")
+    else:
+        out.print(f"From {found.bars:,} bars on its decisions are what they are with all history.")
+    for note in found.notes:
+        out.print(f"Note: {note}.", markup=False)
 
 
 def _number(value: Any) -> str:

@@ -25,7 +25,7 @@ LAYERS = {
         "model clock errors outcomes redaction comparison",
     ],
     "Backtest": [
-        "run_backtest codes lookahead",
+        "run_backtest codes lookahead warmup",
         "strategies session simulated_terminal",
         "bars sizing",
         "decisions errors",

@@ -102,3 +102,19 @@ def test_a_trader_can_ask_what_knew_the_future(centred: Path) -> None:
     assert future_known(load_strategy(SMA), {}, bars) == ()
     [sentence] = future_known(load_strategy(centred), {"n": 5}, bars)
     assert sentence.startswith("self.middle uses values up to 2 bars ahead")
+
+
+def test_warmup_prints_what_each_indicator_needs_and_the_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(["warmup", SMA, "--bars", 300, "--params", "n1=5", "n2=15"], capsys)
+    assert code == 0
+    assert "self.fast 6 to a millionth" in out
+    assert "self.slow 16 to a millionth" in out
+    assert "From 16 bars on its decisions are what they are with all history." in out
+    assert out.endswith("Setting: WARMUP_BARS=16")
+
+
+def test_programs_read_what_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(["warmup", SMA, "--bars", 200, "--symbols", "GOOG", "--json"], capsys)
+    [told] = json.loads(out)["measured"]
+    assert code == 0
+    assert (told["symbol"], told["bars"], told["measured_on"]) == ("GOOG", 21, 200)
