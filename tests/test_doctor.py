@@ -145,6 +145,14 @@ def test_a_look_that_fails_unexpectedly_is_a_finding(look: Callable[..., list[Fi
     assert "ZeroDivisionError: something new" in found.text
 
 
+def test_a_terminal_that_cannot_be_opened_for_a_new_reason_is_a_finding(tmp_path: Path) -> None:
+    def crash(_: object) -> OpenedTerminal:
+        raise ZeroDivisionError("something new")
+
+    found = list(examine(settings(tmp_path), None, {}, opened_by=crash))[-1]
+    assert (found.topic, found.grade, "something new" in found.text) == ("Terminal", Grade.FAIL, True)
+
+
 # the terminal
 
 

@@ -27,12 +27,7 @@ def examine(
     yield from _guarded("Machine", lambda: machine(kind, SystemClock().now()))
     yield from _guarded("Settings", lambda: settings(config, env_file, environ, kind))
     yield ok("Terminal", f"{kind}, {_why(config)}")
-    try:
-        opened = opened_by(config)
-    except (Misconfigured, BadInput) as error:
-        yield from (fail("Terminal", mistake, CHANGE_THAT) for mistake in error.mistakes)
-        return
-    yield from _guarded("Terminal", lambda: _at_the_terminal(config, opened))
+    yield from _guarded("Terminal", lambda: _at_the_terminal(config, opened_by(config)))
 
 
 def examine_without_settings(error: Misconfigured, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -80,6 +75,8 @@ def _why(config: LiveConfig) -> str:
 def _guarded(topic: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
     try:
         yield from look()
+    except (Misconfigured, BadInput) as error:
+        yield from (fail(topic, mistake, CHANGE_THAT) for mistake in error.mistakes)
     except LiveError as error:
         yield fail(topic, str(error), LOOK_AGAIN)
     except Exception as error:  # noqa: BLE001 - a doctor that dies of what it finds helps nobody; the finding says what it was
