@@ -44,11 +44,8 @@ def _at_the_terminal(config: LiveConfig, opened: OpenedTerminal) -> Iterator[Fin
     yield from reached
     if reached[-1].grade is Grade.FAIL:
         return
-    try:
-        yield from _guarded("Account", lambda: account(connector, config))
-        yield from _prices(looked, opened, config)
-    finally:
-        connector.shutdown()
+    yield from _guarded("Account", lambda: account(connector, config))
+    yield from _prices(looked, opened, config)
 
 
 def _prices(looked: LookedAt, opened: OpenedTerminal, config: LiveConfig) -> Iterator[Finding]:

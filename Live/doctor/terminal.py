@@ -9,14 +9,17 @@ from Live.doctor.findings import Finding, fail, ok, warn
 from Live.errors import LiveError
 from Live.explanations import REASONS, explain
 from Live.model import AccountState
-from Live.mt5_connector import MT5Connector
+from Live.mt5_connector import MT5Connector, kind_of
 from Live.mt5_connector.connector import FIRST_TICK_SECONDS, HEDGING, LOOK_SECONDS, objections
 from Live.mt5_connector.server_time import ServerTime
 from Live.outcomes import ERRORS, SWITCHES
 
+# No shutdown: where one server reaches the terminal for several programs, it would cut off a trader that runs.
 QUESTIONS = frozenset(
-    "initialize shutdown last_error version account_info terminal_info symbol_info symbol_info_tick symbols_get copy_rates_from_pos".split()
+    "initialize last_error version account_info terminal_info symbol_info symbol_info_tick symbols_get copy_rates_from_pos".split()
 )
+THERE = "see that the terminal and what serves it run on that machine, and that MT5_REMOTE_HOST and MT5_REMOTE_PORT name it"
+NOT_STARTED = -10003
 KINDS = {0: "demo", 1: "contest", 2: "real money"}
 SLOW_MS, CLOCK_SECONDS = 500, 3
 
@@ -39,9 +42,8 @@ def connection(connector: MT5Connector, looked: LookedAt) -> Iterator[Finding]:
         connector.start_terminal()
     except LiveError:
         code, text = looked.last_error()
-        known = code in ERRORS
-        what = explain(str(code)).meaning if known else "a code that is not documented"
-        yield fail("Connection", f"{text} ({code}): {what}", REASONS[code][1] if known else "start the terminal by hand, and look again")
+        what = explain(str(code)).meaning if code in ERRORS else "a code that is not documented"
+        yield fail("Connection", f"{text} ({code}): {what}", _remedy(code, connector.config))
         return
     info = looked.terminal_info()
     if info is None or not info.connected:
@@ -87,6 +89,12 @@ def server_time(time: ServerTime, looked: LookedAt, clock: Clock, config: LiveCo
             "let it be set by the network (NTP)",
         )
     return ok("Server time", f"{text}; this machine's clock agrees with the server's")
+
+
+def _remedy(code: int, config: LiveConfig) -> str:
+    if code == NOT_STARTED and kind_of(config) == "remote":
+        return THERE
+    return REASONS[code][1] if code in ERRORS else "start the terminal by hand, and look again"
 
 
 def _switches(connector: MT5Connector, config: LiveConfig) -> Iterator[Finding]:
