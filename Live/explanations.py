@@ -224,6 +224,15 @@ def everything() -> tuple[Explanation, ...]:
     return tuple(explain(str(code)) for code in (CHECKED, *sorted(RETCODES), *sorted(ERRORS, reverse=True)))
 
 
+def how_to_explain(code: int) -> str:
+    """The command that explains a code.
+
+    >>> how_to_explain(10016)
+    'python -m Live explain 10016'
+    """
+    return f"python -m Live explain {code}"
+
+
 def in_words(error: tuple[int, str]) -> str:
     """A `last_error` as a sentence that says what to do.
 
@@ -279,7 +288,7 @@ def _trader(code: int) -> str:
     does = _BY_RETRY[verdict.retry] if verdict.outcome is Outcome.REFUSED else _BY_OUTCOME[verdict.outcome]
     said = [does[0].upper() + does[1:]] if code in RETCODES else _about_calls(code, does)
     if code in ALREADY_GONE:
-        said.append("A close whose position is gone ends as CANCELLED instead.")
+        said.append("Where the position or order that it is about is certainly gone, it ends as CANCELLED instead.")
     if code == NO_CHANGES:
         said.append("Levels that are there already count as set.")
     if code in SWITCHES:

@@ -1,18 +1,36 @@
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
+from backtesting import Strategy
 from hypothesis import given
 from hypothesis import strategies as st
 
 from Backtest.errors import BadInput
-from Backtest.simulated_terminal import constants
+from Backtest.simulated_terminal import SimulatedTerminal, constants
 from Live.__main__ import main
 from Live.config import LiveConfig
 from Live.explanations import REASONS, everything, explain, in_words
 from Live.outcomes import ERRORS, RETCODES, SWITCHES, Outcome, Retry, verdict_of
+from tests.faulty_terminal import FaultyTerminal, answered, without_answer
+from tests.live_runs import eurusd, loaded, run_live
 
 SUCCESS = (1, "Success")
+
+
+class BuysTwice(Strategy):
+    """Buys on bars 5 and 15."""
+
+    def init(self) -> None:
+        pass
+
+    def next(self) -> None:
+        if len(self.data) in (5, 15):
+            self.buy(size=1000)
+
+
 LAST_ERRORS = {name: value for name, value in vars(constants).items() if name.startswith("RES_")}
 
 
@@ -63,6 +81,18 @@ def test_what_the_trader_does_without_an_answer_is_what_its_tables_say(code: int
     verdict, said = verdict_of(None, (code, "Terminal: something")), explain(str(code)).trader
     assert ("takes the outcome for unknown" in said) == (verdict.outcome is Outcome.UNKNOWN)
     assert ("ends the order as FAILED" in said) == (verdict.outcome is Outcome.NOT_SENT)
+
+
+def test_a_refused_order_names_the_command_that_explains_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def made(*args: Any, **options: Any) -> FaultyTerminal:
+        terminal = FaultyTerminal(SimulatedTerminal(*args, **options))
+        terminal.faults += [answered(10019), without_answer((-10001, "IPC send failed"))]
+        return terminal
+
+    run_live(tmp_path, loaded(BuysTwice), eurusd(30), made_by=made)
+    told = [record.extra_data["more"] for record in caplog.records if record.message == "order answered"]  # type: ignore[attr-defined]
+    assert told == ["python -m Live explain 10019", "python -m Live explain -10001"]
+    assert [explain(words.split()[-1]).code for words in told] == [10019, -10001]
 
 
 # looking one up

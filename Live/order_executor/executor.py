@@ -12,6 +12,7 @@ from Backtest.bars import TIMEFRAMES
 from Live.audit_logger import AuditLogger, to_json
 from Live.config import LiveConfig
 from Live.errors import KillSwitch, Unreachable, WrongAccount
+from Live.explanations import how_to_explain
 from Live.kill_switch import KillSwitchFile
 from Live.locks import hold_record
 from Live.model import BarId, ClientOrderId, Intent, Kind, Magic, Order, Quote, Side, Slot, Status, order_key
@@ -285,7 +286,10 @@ class OrderExecutor:
         order_id, answer, verdict = plan.intent.order_id, tried.answer, tried.verdict
         said = answer.field("comment") or answer.error[1]
         columns: dict[str, Any] = {"retcode": answer.retcode, "retcode_message": said, "message": verdict.sentence}
-        log.info("order answered", extra={"extra_data": {"client_order_id": order_id, "verdict": verdict.sentence}})
+        well = verdict.outcome is Outcome.ACCEPTED
+        facts = {"client_order_id": order_id, "verdict": verdict.sentence}
+        facts |= {} if well else {"more": how_to_explain(answer.error[0] if answer.retcode is None else answer.retcode)}
+        log.log(logging.INFO if well else logging.WARNING, "order answered", extra={"extra_data": facts})
         if verdict.outcome is Outcome.UNKNOWN:
             self._record.move(order_id, Status.UNKNOWN, payload=tried.facts, **columns)
             text = f"{plan.intent.symbol} {plan.intent.kind.value}: {verdict.sentence}; it is not sent again"
