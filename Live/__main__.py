@@ -154,6 +154,19 @@ def verify(certificate: str | None, **given: Any) -> int:
 
 
 @cli.command(context_settings=HELP)
+@click.argument("symbols", nargs=-1, metavar="SYMBOL …")
+@click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
+@click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, metavar="N", help="Measure the spread of so many days.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def costs(symbols: tuple[str, ...], env_file: str | None, days: int, *, as_json: bool) -> int:
+    """What trading SYMBOL costs at this broker, as arguments for Backtest(…). Sends nothing."""
+    from Live.costs import print_costs
+
+    config = load_config({"symbols": ",".join(symbols) or None}, _absolute(env_file), os.environ)
+    return print_costs(config, days, as_json=as_json)
+
+
+@cli.command(context_settings=HELP)
 @click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
 @click.option("--db", metavar="FILE", help="The record to read (AUDIT_DB_PATH).")
 @click.option("--slot", metavar="SLOT", help="Another session than the newest: login@server/strategy_id/magic.")

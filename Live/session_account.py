@@ -52,8 +52,8 @@ def trades_frame(trades: Sequence[Row], index: pd.DatetimeIndex) -> pd.DataFrame
 def return_of(trade: Row) -> float:
     """What a trade made of the value of its position at entry, net of commission and swap.
 
-    >>> return_of({"size": -1000, "entry_price": 1.25, "exit_price": 1.2, "profit": 50.0, "commission": -2.5, "swap": 0.0})
-    0.038
+    >>> return_of({"size": -1000, "entry_price": 2.0, "exit_price": 1.5, "profit": 500.0, "commission": -2.0, "swap": 0.0})
+    0.249
     """
     size, entry, move = trade["size"], trade["entry_price"], trade["exit_price"] - trade["entry_price"]
     rate = trade["profit"] / (size * move) if move and trade["profit"] else 1.0  # account currency for one of the quote currency

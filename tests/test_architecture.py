@@ -12,7 +12,7 @@ from Live.config import PROJECT_ROOT
 LAYERS = {
     "Live": [
         "__main__",
-        "running doctor explain report",
+        "running doctor explain report costs",
         "summary",
         "live_trader",
         "symbol_trader flatten",
