@@ -4,6 +4,7 @@ Raises Refused with that terminal's own error when it does not answer: then noth
 """
 
 import math
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from Backtest.simulated_terminal import constants as c
@@ -76,7 +77,9 @@ class Source:
         """All ticks after those that were taken in, oldest first; None when there is no history of them."""
         found: list[Quote] = []
         while True:
-            rows = self._terminal.copy_ticks_from(name, max(1, cursor.time_msc // 1000), _PAGE, c.COPY_TICKS_INFO)
+            # mt5linux takes no plain seconds for the date
+            second = datetime.fromtimestamp(cursor.time_msc // 1000, UTC)
+            rows = self._terminal.copy_ticks_from(name, second, _PAGE, c.COPY_TICKS_INFO)
             if rows is None:
                 return None
             fresh = after(rows, cursor)
