@@ -16,7 +16,7 @@ def print_explanations(words: Sequence[str], *, every: bool, as_json: bool) -> i
     found = everything() if every else _explained(words)
     out = Console(highlight=False)
     if as_json:
-        out.out(json.dumps([asdict(item) for item in found], indent=2, ensure_ascii=False))
+        out.out(json.dumps([asdict(item) for item in found], indent=2))
     elif every:
         out.print(_table(found))
     else:

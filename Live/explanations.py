@@ -129,8 +129,14 @@ REASONS: dict[int, tuple[str, str]] = {
     ),
     1: ("All went as asked.", "Nothing."),
     -1: (
-        "For prices: a symbol that the broker calls otherwise, or history that is still being loaded. At the start: the terminal was busy.",
-        "python -m Live doctor finds the broker's name of a symbol; open its chart in the terminal once to load its history.",
+        (
+            "At the start: MT5_PATH names no terminal, or it cannot start. For prices: a symbol that the broker calls otherwise, or "
+            "history that is still being loaded."
+        ),
+        (
+            "At the start: start the terminal by hand, and try without MT5_PATH. For prices: python -m Live doctor finds the broker's name "
+            "of a symbol; open its chart once to load its history."
+        ),
     ),
     -2: (
         (

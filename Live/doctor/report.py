@@ -21,16 +21,14 @@ def print_findings(findings: Iterable[Finding], secrets: Callable[[], Iterable[s
     out = Console(highlight=False)
     shown: list[Finding] = []
     for finding in findings:
-        texts = redacted([finding.topic, finding.text, finding.remedy], secrets())
-        shown.append(Finding(texts[0], finding.grade, texts[1], texts[2]))
+        # a broker's name may have letters that a pipe on Windows cannot carry
+        texts = [text.encode(out.encoding, "replace").decode(out.encoding) for text in (finding.topic, finding.text, finding.remedy)]
+        topic, text, remedy = redacted(texts, secrets())
+        shown.append(Finding(topic, finding.grade, text, remedy))
         if not as_json:
             out.print(_lines(shown[-1], out.width), soft_wrap=True)
     if as_json:
-        out.out(
-            json.dumps(
-                {"ok": not _count(shown, Grade.FAIL), "findings": [_fields(finding) for finding in shown]}, indent=2, ensure_ascii=False
-            )
-        )
+        out.out(json.dumps({"ok": not _count(shown, Grade.FAIL), "findings": [_fields(finding) for finding in shown]}, indent=2))
     else:
         counts = ", ".join(f"{_count(shown, grade)} {grade.value}" for grade in Grade)
         out.print(f"\n{counts}. " + ("A start would fail." if _count(shown, Grade.FAIL) else "A start would not be refused."))
@@ -39,7 +37,7 @@ def print_findings(findings: Iterable[Finding], secrets: Callable[[], Iterable[s
 
 def _lines(finding: Finding, width: int) -> Text:
     room = max(NARROWEST, width - INDENT)
-    text, remedy = textwrap.wrap(finding.text, room), textwrap.wrap(f"→ {finding.remedy}", room) if finding.remedy else []
+    text, remedy = textwrap.wrap(finding.text, room), textwrap.wrap(f"-> {finding.remedy}", room) if finding.remedy else []
     lines = Text(no_wrap=True, overflow="ignore")
     lines.append(f"{finding.grade.value:<{GRADE_WIDTH}}", STYLES[finding.grade]).append(f"{finding.topic:<{TOPIC_WIDTH}}")
     margin = "\n" + " " * INDENT
