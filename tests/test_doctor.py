@@ -1,6 +1,8 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -295,7 +297,7 @@ def test_the_emergency_stop_is_red(folder: Path, capsys: pytest.CaptureFixture[s
     code, out = run(capsys)
     assert code == 6
     assert "FAIL  Emergency stop" in out
-    assert "→ remove it to trade again" in out
+    assert "-> remove it to trade again" in out
 
 
 def test_a_file_that_is_no_record_is_red(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -352,7 +354,7 @@ def test_a_secret_that_a_terminal_repeats_is_hidden(tmp_path: Path, terminal: Br
 def test_a_terminal_that_cannot_be_used_here_is_red(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "MetaTrader5", None)
+    monkeypatch.setitem(sys.modules, "MetaTrader5", None)
     monkeypatch.setenv("DRY_RUN", "false")
     code, out = run(capsys)
     assert code == 6
@@ -370,6 +372,12 @@ def test_lines_are_plain_words_within_80_columns_when_they_are_piped(folder: Pat
     assert "\x1b" not in out
     assert [line for line in lines if line != line.rstrip()] == []
     assert max(len(line) for line in lines if str(folder) not in line and "/" not in line) <= 80
+
+
+def test_letters_that_the_output_cannot_carry_are_replaced() -> None:
+    look = "from Live.doctor.report import *; from Live.doctor.findings import *; print_findings([ok('x', '証券')], tuple, as_json=False)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "cp1252"}, check=False)
+    assert (done.returncode, b"OK    x                 ??" in done.stdout) == (0, True), done.stderr
 
 
 def test_programs_read_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
