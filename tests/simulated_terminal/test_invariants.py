@@ -20,6 +20,19 @@ SPECS = [
     symbol(spread_points=5, execution=1),
     symbol(spread_points=5, execution=3, volume_limit=3.0),
     symbol(swap_mode=4, swap_long=-7.0, swap_short=3.0, sessions=sessions("Mon-Tue 00:00-12:00 16:00-20:00")),
+    symbol(spread_points=4, execution=0, swap_mode=7, swap_long=-90.0, swap_short=-40.0),
+    symbol(spread_points=4, execution=1, swap_mode=8, swap_long=30.0, swap_short=-40.0, order_gtc_mode=1, stops_level=15),
+    symbol(
+        execution=3,
+        filling_mode=7,
+        order_gtc_mode=2,
+        calc_mode=33,
+        tick_value=1.0,
+        margin_initial=900.0,
+        margin_maintenance=700.0,
+        margin_hedged=800.0,
+    ),
+    symbol(spread_points=2, trade_mode=1, order_mode=0b1010111, expiration_mode=3, volume_max=0.5),
 ]
 ACCOUNTS = [
     AccountSpec(10_000.0),
@@ -125,7 +138,7 @@ def assert_foretold(made: SimulatedTerminal, request: dict[str, Any], account: A
     closed = spec.sessions is not None and not spec.sessions.is_open(int(made.clock.now().timestamp()))
     if closed and answer.retcode == 10018:
         return  # a check cannot see it, nor what the server would have looked at after it
-    unseen = {10009} if account.dealing == Dealing() else {10009, 10004, 10006, 10008, 10010}  # moved prices, scarce lots
+    unseen = {10009} if account.dealing == Dealing() else {10009, 10004, 10006, 10008, 10010, 10020}  # moved prices, scarce lots
     assert answer.retcode in ({check.retcode} if check.retcode else unseen)
     hedging = before.margin_mode == 2
     if answer.retcode == 10009 and account.dealing == Dealing() and request["action"] == DEAL and hedging and not request.get("position"):
@@ -156,7 +169,11 @@ def assert_sound(made: SimulatedTerminal, account: AccountSpec, spec: SymbolSpec
     assert len({each.ticket for each in (*orders, *made.orders_get())}) == len(orders) + made.orders_total()
     assert [each.time_done_msc for each in orders] == sorted(each.time_done_msc for each in orders)
     assert_volumes_add_up(made, deals)
-    assert_inside_the_bars([each for each in deals if each.order and each.entry != 3], spec, prices)
+    traded = [each for each in deals if each.order and each.entry != 3]
+    assert_inside_the_bars(traded, spec, prices)
+    for moment in {each.time_msc for each in traded}:  # levels and stop-outs find no more takers than orders do
+        assert sum(each.volume for each in traded if each.time_msc == moment) <= account.dealing.lots_per_tick + 1e-9
+    assert all(each.volume > 0 and each.identifier for each in made.positions_get())
 
 
 def assert_volumes_add_up(made: SimulatedTerminal, deals: tuple[Any, ...]) -> None:
@@ -165,7 +182,7 @@ def assert_volumes_add_up(made: SimulatedTerminal, deals: tuple[Any, ...]) -> No
     if made.account_info().margin_mode != 2:
         assert made.positions_total() <= 1
         return
-    still = {each.ticket: each.volume for each in made.positions_get()}
+    still = {each.identifier: each.volume for each in made.positions_get()}
     for ticket in {each.position_id for each in deals if each.position_id}:
         volumes = {entry: sum(each.volume for each in deals if each.position_id == ticket and each.entry == entry) for entry in (0, 1, 3)}
         assert volumes[0] == pytest.approx(volumes[1] + volumes[3] + still.get(ticket, 0.0), abs=1e-9)
