@@ -20,6 +20,8 @@ from Backtest.errors import BadInput
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.catalogue import catalogue
 from Backtest.simulated_terminal.clock import MarketEnded
+from Backtest.simulated_terminal.faults import KINDS as FAULTS
+from Backtest.simulated_terminal.faults import FaultyTerminal
 from Backtest.simulated_terminal.running_market import Wanted, open_terminal
 from Backtest.simulated_terminal.server_time import server_time
 from Backtest.simulated_terminal.serving import PORT, OneAtATime, check_host, serve, stand_in
@@ -60,6 +62,7 @@ def market_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--currency", default="USD", show_default=True, help="The account's currency."),
         click.option("--leverage", type=click.IntRange(1, 10_000), default=100, show_default=True),
         click.option("--margin-mode", type=click.Choice(list(MARGIN_MODES)), default="hedging", show_default=True),
+        click.option("--faults", metavar="SEED", type=int, help="Let answers be lost, late or wrong; the same number does the same again."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -103,6 +106,17 @@ def _opened(speed: float, given: dict[str, Any]) -> SimulatedTerminal:
     return open_terminal(_wanted(speed, given), time.time(), time.monotonic)
 
 
+def _with_faults(terminal: SimulatedTerminal, seed: int | None) -> Any:
+    if seed is None:
+        return terminal
+    faulty = FaultyTerminal.from_seed(terminal, seed)
+    faults = [FAULTS[planned.fault] for planned in faulty.schedule.plan]
+    click.echo(f"Faults of {seed}:" if faults else f"Faults of {seed}: none; try another number", err=True)
+    for fault in faults:
+        click.echo(f"  {fault.number}  {fault.sentence}", err=True)
+    return faulty
+
+
 @cli.command("serve", context_settings=HELP)
 @click.option("--port", type=click.IntRange(0, 65_535), default=PORT, show_default=True, help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="This machine; no other address is served.")
@@ -119,7 +133,7 @@ def serve_command(port: int, host: str, speed: str, **given: Any) -> int:
     signal.signal(signal.SIGTERM, _leave)
     with closing(terminal):
         try:
-            serve(terminal, host, port, listening=lambda taken: _tell(host, taken))
+            serve(_with_faults(terminal, given["faults"]), host, port, listening=lambda taken: _tell(host, taken))
         except SystemExit:
             return 0
     return INTERRUPTED  # it serves until Ctrl-C
@@ -148,7 +162,7 @@ def run(speed: str, program: Path, arguments: tuple[str, ...], **given: Any) -> 
     """
     terminal = _opened(_speed(speed, virtual=True), given)
     with closing(terminal):
-        shared = OneAtATime(terminal)
+        shared = OneAtATime(_with_faults(terminal, given["faults"]))
         stand_in(shared)
         if math.isinf(_speed(speed, virtual=True)):
             _let_sleeping_move(terminal)

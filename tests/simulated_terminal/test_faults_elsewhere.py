@@ -1,13 +1,17 @@
 """The same faults around other terminals: a paper account, and one in another process."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from mt5linux import MetaTrader5
 
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal
 from Backtest.simulated_terminal.faults import At, FaultyTerminal, NthCall, Planned, Schedule
-from tests.served import served_here
+from Live.config import PROJECT_ROOT
+from tests.served import served_here, serving
 from tests.simulated_terminal.paper_terminals import paper
 from tests.simulated_terminal.terminals import ALL, H1, bars, close, deal, flat, symbol
 
@@ -61,3 +65,24 @@ def test_a_terminal_of_any_kind_can_go_wrong(faulty: FaultyTerminal) -> None:
         "answer_lost",
         "button_off",
     ]
+
+
+NOT_HEDGING = 32  # a seed that has, among others, the fault margin_mode
+
+
+def test_a_program_can_be_run_on_a_terminal_that_goes_wrong_by_seed(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import MetaTrader5 as mt5\nmt5.initialize()\nprint(mt5.account_info().margin_mode)\n")
+    command = [sys.executable, "-m", "Backtest.simulated_terminal", "run", "--speed", "max", "--faults", str(NOT_HEDGING)]
+    ended = subprocess.run([*command, str(program)], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "0"), ended.stderr
+    assert "Faults of 32:" in ended.stderr
+    assert "  F25  The account is of another kind than it was said to be." in ended.stderr
+
+
+def test_a_terminal_that_goes_wrong_by_seed_can_be_served() -> None:
+    with serving("--faults", str(NOT_HEDGING)) as served:
+        client = MetaTrader5(host="127.0.0.1", port=served.port)
+        assert client.initialize()
+        assert client.account_info().margin_mode == 0
+        del client
