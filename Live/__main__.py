@@ -48,12 +48,13 @@ def _prices(words: Sequence[str]) -> dict[str, str] | None:
 @click.option("--once", is_flag=True, help="Decide the newest closed bar, act, and leave.")
 @click.option("--fresh", is_flag=True, help="Start a new simulated account; without it an earlier replay is continued.")
 @click.option("--dashboard/--no-dashboard", default=None, help="Show the page while it trades (DASHBOARD).")
+@click.option("--allow-lookahead", is_flag=True, help="Trade real money even with a strategy that knows the future in its backtest.")
 def run(strategy: str, params: tuple[str, ...], **given: Any) -> int:
     """Trade a strategy, on paper unless the settings say otherwise."""
     from Live.running import Asked, trade_strategy
 
     file = _absolute(given.pop("env_file"))
-    asked = Asked(strategy, params, file, once=given.pop("once"), fresh=given.pop("fresh"))
+    asked = Asked(strategy, params, file, **{name: given.pop(name) for name in ("once", "fresh", "allow_lookahead")})
     flags = {"sim_speed": given.pop("speed"), "sim_prices": _prices(given.pop("data")), **given}
     return trade_strategy(asked, load_config(flags, file, os.environ))
 

@@ -8,16 +8,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from Backtest.strategies import check_params, load_strategy, parse_params
 from Live.audit_logger import check_record
+from Live.backtesting_bridge import frame_of
 from Live.config import PROJECT_ROOT, LiveConfig
 from Live.kill_switch import KillSwitchFile
 from Live.live_trader import Chosen, LiveTrader, Watcher
 from Live.locks import hold_record
 from Live.logs import close_logging, setup_logging, terminal
 from Live.mt5_connector import OpenedTerminal, open_terminal
+from Live.strategy_checks import refuse_lookahead
 from Live.summary import print_summary
 
 SIZING_WORDS = {
@@ -37,6 +40,7 @@ class Asked:
     env_file: Path | None
     once: bool
     fresh: bool
+    allow_lookahead: bool = False  # trade real money with a strategy that knew the future in its backtest
 
 
 def trade_strategy(asked: Asked, config: LiveConfig) -> int:
@@ -58,6 +62,7 @@ def _trade(asked: Asked, config: LiveConfig, chosen: Chosen, opened: OpenedTermi
     setup_logging(config, opened.clock, console_level="WARNING" if with_bar and config.sim_speed == float("inf") else None)
     try:
         with _dashboard(config, asked.env_file) as page, _Shown(page, with_bar=with_bar) as watcher:
+            watcher.allow_lookahead = asked.allow_lookahead
             trader = LiveTrader(config, chosen, opened, once=asked.once, watcher=watcher)
             code = trader.run()
         print_summary(trader)
@@ -67,7 +72,9 @@ def _trade(asked: Asked, config: LiveConfig, chosen: Chosen, opened: OpenedTermi
 
 
 class _Shown(Watcher):
-    """The header when the account is known, and a bar while a replay runs."""
+    """The header when the account is known, and a bar while a replay runs. Real money waits for a look for lookahead."""
+
+    allow_lookahead = False
 
     def __init__(self, page: str, *, with_bar: bool) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("bars"))
@@ -93,6 +100,9 @@ class _Shown(Watcher):
         kind = kinds.get(trader.terminal.name, f"LIVE, {trader.mode} account {account.login} at {account.server}")
         screen.print(f"[bold]AlgoAgent Live[/bold]  {kind}\n{what}; {SIZING_WORDS[config.sizing]}")
         screen.print(f"{self._page}\nStop it with Ctrl-C, or by creating the file {config.kill_switch_file.name}".lstrip())
+        if trader.mode == "REAL" and not self.allow_lookahead:
+            screen.print("Looking whether the strategy knows the future …")
+            refuse_lookahead(trader.strategy, trader.params, _history(trader))
         if self._with_bar:
             self._task = self._bar.add_task("Trading", total=None)
             self._bar.start()
@@ -101,6 +111,13 @@ class _Shown(Watcher):
         if self._with_bar:
             done, total = trader.clock.progress  # type: ignore[attr-defined]  # a replay's clock
             self._bar.update(self._task, completed=done, total=total)
+
+
+def _history(trader: LiveTrader) -> dict[str, pd.DataFrame]:
+    """The bars that the strategy is warmed up with."""
+    config = trader.config
+    bars = {symbol: trader.connector.closed_bars(symbol, trader.timeframe, config.warmup_bars)[0] for symbol in config.symbols}
+    return {symbol: frame_of(found) for symbol, found in bars.items()}
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from Backtest.strategies import LoadedStrategy, check_params, load_strategy, par
 from Backtest.warmup import Warmup, shortest_history
 from Live.backtesting_bridge import frame_of
 from Live.config import LiveConfig
+from Live.errors import LiveError
 from Live.logs import terminal
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.terminals import kind_of, look_at_terminal
@@ -81,13 +82,26 @@ def measure_warmup(asked: Asked, config: LiveConfig) -> int:
     return 0
 
 
-def future_known(loaded: LoadedStrategy, params: Mapping[str, Any], bars: pd.DataFrame) -> tuple[str, ...]:
-    """A sentence for everything in a strategy that knew the future on these bars; quicker than `check_lookahead`, and as strict.
+class KnewTheFuture(LiveError):
+    """A strategy that is about to trade real money decided with what nobody could know."""
 
-    Raises BadInput.
+    exit_code = CHECK_FAILED
+
+
+def refuse_lookahead(loaded: LoadedStrategy, params: Mapping[str, Any], bars: Mapping[str, pd.DataFrame]) -> None:
+    """Raise KnewTheFuture when the strategy knows the future on these bars, by symbol; BadInput when that cannot be found out.
+
+    As strict as `check_lookahead`, and quicker: it does not play the strategy without the future.
     """
-    findings = look_ahead(Subject(loaded.cls, loaded.backtest, params), bars, honest=False)
-    return tuple(f"{found.name} {found.sentence}; {found.cure}" for found in findings.surprises)
+    for symbol, frame in bars.items():
+        found = look_ahead(Subject(loaded.cls, loaded.backtest, params), frame, honest=False).surprises
+        if found:
+            first = found[0]
+            raise KnewTheFuture(
+                f"{symbol}: {first.name} {first.sentence}, from {first.first_time} on"
+                + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")
+                + f"; see python -m Live lookahead {loaded.path}. Real money is not traded with that unless you add --allow-lookahead"
+            )
 
 
 def as_json(findings: Any) -> dict[str, Any]:

@@ -3,14 +3,20 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from Backtest.bars import builtin_prices
+from Backtest.simulated_terminal import SimulatedTerminal
+from Backtest.simulated_terminal.structs import AccountInfo
 from Backtest.strategies import load_strategy
 from Live.__main__ import main
 from Live.config import PROJECT_ROOT
-from Live.strategy_checks import future_known
+from Live.live_trader import Chosen, LiveTrader
+from Live.running import _Shown
+from Live.strategy_checks import KnewTheFuture, refuse_lookahead
+from tests.live_runs import WIDE_OPEN, eurusd, settings, simulated
 
 SMA = PROJECT_ROOT / "Backtest" / "codes" / "sma_cross.py"
 CENTRED = """
@@ -97,11 +103,39 @@ def test_a_mistake_is_told_in_a_sentence(words: Sequence[object], mistake: str, 
     assert "Traceback" not in err
 
 
-def test_a_trader_can_ask_what_knew_the_future(centred: Path) -> None:
-    bars = builtin_prices("EURUSD").iloc[:300]
-    assert future_known(load_strategy(SMA), {}, bars) == ()
-    [sentence] = future_known(load_strategy(centred), {"n": 5}, bars)
-    assert sentence.startswith("self.middle uses values up to 2 bars ahead")
+class RealMoney(SimulatedTerminal):
+    """Says of its account that its money is real."""
+
+    def account_info(self) -> Any:
+        return AccountInfo((super().account_info()._asdict() | {"trade_mode": 2}).values())
+
+
+def traded_for_real(folder: Path, strategy: Path, *, allowed: bool) -> int:
+    loaded, prices = load_strategy(strategy), {"EURUSD": eurusd(80)}
+    config = settings(folder, dry_run=False, allow_real_account=True, mt5_terminal="simulated", **WIDE_OPEN)
+    opened = simulated(folder, prices, loaded, made_by=RealMoney)
+    opened.functions.initialize()
+    opened.functions.clock.sleep(60 * 3600)
+    watcher = _Shown("", with_bar=False)
+    watcher.allow_lookahead = allowed
+    try:
+        return LiveTrader(config, Chosen(loaded, {"n": 5}), opened, watcher=watcher).run()
+    finally:
+        opened.functions.close()
+
+
+def test_real_money_is_not_traded_with_lookahead_unless_it_is_allowed(centred: Path, tmp_path: Path) -> None:
+    refused, traded = tmp_path / "refused", tmp_path / "traded"
+    refused.mkdir()
+    traded.mkdir()
+    with pytest.raises(KnewTheFuture, match=r"self\.middle uses values up to 2 bars ahead.*--allow-lookahead") as caught:
+        traded_for_real(refused, centred, allowed=False)
+    assert caught.value.exit_code == 6
+    assert traded_for_real(traded, centred, allowed=True) == 0
+
+
+def test_a_clean_strategy_is_not_refused() -> None:
+    refuse_lookahead(load_strategy(SMA), {}, {"EURUSD": builtin_prices("EURUSD").iloc[:300]})
 
 
 def test_warmup_prints_what_each_indicator_needs_and_the_setting(capsys: pytest.CaptureFixture[str]) -> None:
