@@ -107,7 +107,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "shutdown": (),
 }
 MARKET = {name for name in FUNCTIONS if name.startswith(("copy_", "market_", "symbol"))}
-ASKED = MARKET | {"account_info", "terminal_info", "version", "initialize", "shutdown", "last_error"}
+ASKED = MARKET | {"account_info", "terminal_info", "version", "initialize", "shutdown", "last_error", "order_calc_margin"}
 
 
 @pytest.mark.parametrize("trouble", ["none", "lost", "offline", "blind"])
@@ -230,6 +230,42 @@ def test_levels_that_the_broker_changes_are_in_force_at_the_next_request() -> No
     source.inner._market.series["EURUSD"].spec = symbol(stops_level=50)
     assert ours.order_check(request).retcode == 10016
     assert ours.order_send(request).retcode == 10016
+
+
+class Dearer(Watched):
+    """A broker that asks for three times the margin of the formula, by a rate that nobody can ask for."""
+
+    def order_calc_margin(self, *args: Any) -> float:
+        return 3 * float(self.inner.order_calc_margin(*args))
+
+
+@pytest.mark.parametrize("spec", [symbol(), symbol(margin_initial=2_000.0, margin_hedged=1_000.0)], ids=["by the formula", "fixed"])
+def test_margin_is_what_the_broker_asks_for_also_where_a_rate_is_hidden(spec: SymbolSpec, tmp_path: Path) -> None:
+    source = Dearer(terminal(prices(1.1, 1.1), spec, AccountSpec(50_000.0)))
+    ours = paper(source, state_file=tmp_path / "a")
+    one_lot = source.order_calc_margin(BUY, "EURUSD", 1.0, 1.1)
+    assert ours.order_calc_margin(BUY, "EURUSD", 1.0, 1.1) == one_lot == 3 * source.inner.order_calc_margin(BUY, "EURUSD", 1.0, 1.1)
+    assert ours.order_check(deal(BUY, 1.0)).margin == one_lot
+    done(ours.order_send(deal(BUY, 1.0)))
+    assert ours.account_info().margin == one_lot
+    done(ours.order_send(deal(SELL, 1.0)))
+    hedged = 1.0 if spec.margin_initial == 0 else 0.5  # of a lot's margin
+    assert ours.account_info().margin == pytest.approx(one_lot * hedged)
+    ours.close()
+    assert paper(source, state_file=tmp_path / "a").account_info().margin == pytest.approx(one_lot * hedged)
+
+
+FUTURE = {"calc_mode": 1, "tick_value": 5.0, "tick_size": 1e-5, "margin_initial": 700.0}
+
+
+@pytest.mark.parametrize(
+    "more", [FUTURE, {"calc_mode": 3, "tick_value": 5.0}, {"calc_mode": 4}, {"calc_mode": 33, "execution": 3} | FUTURE]
+)
+def test_other_calculations_than_those_of_pairs_are_those_of_the_source(more: dict[str, Any]) -> None:
+    source = Watched(terminal(prices(1.1, 1.2), symbol(**({"currency_margin": "USD"} | more))))
+    ours = paper(source)
+    for name, args in {"order_calc_margin": (SELL, "EURUSD", 0.3, 1.1), "order_calc_profit": (SELL, "EURUSD", 0.3, 1.1, 1.05)}.items():
+        assert getattr(ours, name)(*args) == getattr(source.inner, name)(*args)
 
 
 # -- trouble

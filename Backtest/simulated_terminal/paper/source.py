@@ -73,6 +73,10 @@ class Source:
         quote = Quote(float(tick.bid), float(tick.ask), int(tick.time_msc))
         return quote if is_sane(quote) else None
 
+    def margin(self, name: str, lots: float, price: float) -> float:
+        """What buying so much would bind on its account; 0.0 when it does not say."""
+        return self._terminal.order_calc_margin(c.ORDER_TYPE_BUY, name, lots, price) or 0.0
+
     def since(self, name: str, cursor: Cursor) -> list[Quote] | None:
         """All ticks after those that were taken in, oldest first; None when there is no history of them."""
         found: list[Quote] = []

@@ -1,6 +1,6 @@
 """A broker's symbols and account as the trade server wants them (pure): what `symbol_info` and `account_info` say, taken over.
 
-What the package does not show is taken as usual: hedging is allowed, nothing is charged beside the spread unless a
+What the package does not show is taken as usual: hedging is allowed, and nothing is charged beside the spread unless a
 commission is given.
 """
 
@@ -11,8 +11,16 @@ from Backtest.errors import BadInput
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.symbols import AccountSpec, Commission, SymbolSpec, no_commission
 
-_SWAPS = frozenset(range(c.SYMBOL_SWAP_MODE_INTEREST_OPEN + 1)) - {c.SYMBOL_SWAP_MODE_DISABLED}
-_FUTURES = frozenset({c.SYMBOL_CALC_MODE_FUTURES, c.SYMBOL_CALC_MODE_EXCH_FUTURES})
+_SWAPS = range(c.SYMBOL_SWAP_MODE_REOPEN_BID + 1)
+_FUTURES = frozenset(
+    {
+        c.SYMBOL_CALC_MODE_FUTURES,
+        c.SYMBOL_CALC_MODE_EXCH_FUTURES,
+        c.SYMBOL_CALC_MODE_EXCH_OPTIONS,
+        c.SYMBOL_CALC_MODE_EXCH_OPTIONS_MARGIN,
+    }
+)
+_SAME_MARGIN = 0.005  # of it: less than that is rounding
 
 
 def symbol_spec(info: Any, currency: str) -> SymbolSpec:
@@ -20,7 +28,9 @@ def symbol_spec(info: Any, currency: str) -> SymbolSpec:
 
     Its sessions are not known to the package. Swaps in a mode that is not simulated are left out.
     """
-    spec = SymbolSpec(
+    mode, index = info.trade_calc_mode, c.SYMBOL_CALC_MODE_CFDINDEX
+    swapped = has_simulated_swaps(info)
+    return SymbolSpec(
         info.name,
         digits=info.digits,
         contract_size=info.trade_contract_size,
@@ -36,32 +46,51 @@ def symbol_spec(info: Any, currency: str) -> SymbolSpec:
         trade_mode=info.trade_mode,
         order_mode=info.order_mode,
         expiration_mode=info.expiration_mode,
-        calc_mode=info.trade_calc_mode,
+        order_gtc_mode=info.order_gtc_mode,
+        calc_mode=mode,
+        # symbol_info shows the value of a tick in the account's currency; so is what it is multiplied into
+        tick_value=info.trade_tick_value if mode in _FUTURES or mode == index else 0.0,
         currency_base=info.currency_base,
-        currency_profit=info.currency_profit,
-        currency_margin=info.currency_margin,
+        currency_profit=currency if mode in _FUTURES else info.currency_profit,
+        currency_margin=currency if mode == index else info.currency_margin,
         margin_initial=info.margin_initial,
-        face_value=info.trade_face_value,
-        liquidity_rate=info.trade_liquidity_rate,
+        margin_maintenance=info.margin_maintenance,
         margin_hedged=info.margin_hedged,
         margin_hedged_use_leg=bool(info.margin_hedged_use_leg),
+        face_value=info.trade_face_value,
+        liquidity_rate=info.trade_liquidity_rate,
+        swap_mode=info.swap_mode if swapped else c.SYMBOL_SWAP_MODE_DISABLED,
+        swap_long=info.swap_long if swapped else 0.0,
+        swap_short=info.swap_short if swapped else 0.0,
+        swap_rollover3days=info.swap_rollover3days,
         description=info.description,
         path=info.path,
     )
-    if info.swap_mode in _SWAPS:
-        rates = {"swap_long": info.swap_long, "swap_short": info.swap_short, "swap_rollover3days": info.swap_rollover3days}
-        spec = replace(spec, swap_mode=info.swap_mode, **rates)
-    # symbol_info shows the value of a tick in the account's currency; so is what it is multiplied into
-    if spec.calc_mode in _FUTURES:
-        return replace(spec, tick_value=info.trade_tick_value, currency_profit=currency)
-    if spec.calc_mode == c.SYMBOL_CALC_MODE_CFDINDEX:
-        return replace(spec, tick_value=info.trade_tick_value, currency_margin=currency)
-    return spec
+
+
+def with_margin(spec: SymbolSpec, per_lot: float, *, ours: float, theirs: float) -> SymbolSpec:
+    """The symbol with the margin that its broker asks for, where the formula gives another one.
+
+    Rates by which brokers multiply margins are not shown by the package. `per_lot` is what the formula gives for a lot in
+    the margin's currency; `ours` and `theirs` are margins of one order, in one currency.
+
+    >>> eurusd = SymbolSpec("EURUSD", 5)
+    >>> with_margin(eurusd, 1000.0, ours=110.0, theirs=220.0).margin_initial
+    2000.0
+    >>> with_margin(eurusd, 1000.0, ours=110.0, theirs=110.0) is eurusd
+    True
+    """
+    if abs(theirs - ours) <= ours * _SAME_MARGIN:
+        return spec
+    initial = per_lot * theirs / ours
+    factor = initial / (spec.margin_initial or spec.contract_size)  # beside an initial margin the hedged one is money, too
+    maintenance, hedged = spec.margin_maintenance * theirs / ours, spec.margin_hedged * factor
+    return replace(spec, margin_initial=initial, margin_maintenance=maintenance, margin_hedged=hedged)
 
 
 def has_simulated_swaps(info: Any) -> bool:
     """Whether the nights of a `symbol_info` are charged here as the broker charges them."""
-    return info.swap_mode in _SWAPS or info.swap_mode == c.SYMBOL_SWAP_MODE_DISABLED
+    return info.swap_mode in _SWAPS
 
 
 def paper_account(info: Any, *, login: int, balance: float | None = None, commission: Commission = no_commission) -> AccountSpec:

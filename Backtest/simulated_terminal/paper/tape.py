@@ -7,12 +7,13 @@ from typing import Any
 
 from Backtest.errors import BadInput
 from Backtest.simulated_terminal import constants as c
+from Backtest.simulated_terminal import money
 from Backtest.simulated_terminal.arguments import Refused
 from Backtest.simulated_terminal.door import FAILED
 from Backtest.simulated_terminal.market import Event, Phase, Quote
 from Backtest.simulated_terminal.paper.quotes import LiveMarket, LiveQuotes
 from Backtest.simulated_terminal.paper.source import Cursor, Source, cursor_at
-from Backtest.simulated_terminal.paper.specs import has_simulated_swaps, symbol_spec
+from Backtest.simulated_terminal.paper.specs import has_simulated_swaps, symbol_spec, with_margin
 from Backtest.simulated_terminal.rollover import day_of
 from Backtest.simulated_terminal.server import TradeServer
 from Backtest.simulated_terminal.symbols import SymbolSpec
@@ -30,6 +31,7 @@ class Tape:
     def __init__(self, source: Source, market: LiveMarket, server: TradeServer, *, now: Callable[[], datetime], tell: Tell) -> None:
         self._source, self._market, self._server, self._now, self._tell = source, market, server, now, tell
         self._cursors: dict[str, Cursor] = {}
+        self._renewed: set[str] = set()  # symbols whose margin was compared with the broker's
         self._told: set[str] = set()
 
     # -- which symbols
@@ -62,9 +64,18 @@ class Tape:
         info, quotes = self._source.symbol(name), self._market.series[name]
         if info is None:
             raise Refused(FAILED, c.RES_E_FAIL)
-        spec = symbol_spec(info, self._server.account.currency)
+        spec = self._with_margin(symbol_spec(info, self._server.account.currency), quotes.quote)
         if spec != quotes.spec:
             quotes.spec = self._server.specs[name] = spec
+        self._renewed.add(name)
+
+    def _with_margin(self, spec: SymbolSpec, quote: Quote | None) -> SymbolSpec:
+        account, exchange = self._server.account, self._server.exchange
+        lots = min(max(1.0, spec.volume_min), spec.volume_max)
+        ours = quote and money.order_margin(spec, money.BUY, lots, quote.ask, (account, exchange))
+        if quote is None or not ours or not (theirs := self._source.margin(spec.name, lots, quote.ask)):
+            return spec
+        return with_margin(spec, money.margin(spec, 1.0, quote.ask, account.leverage), ours=ours, theirs=theirs)
 
     def _follow_pair(self, currency: str) -> None:
         account, exchange = self._server.account.currency, self._server.exchange
@@ -88,9 +99,9 @@ class Tape:
         needed = self._needed()
         news = {name: each for name, quotes in self._market.series.items() if (each := self._news(name, quotes, needed))}
         ticks = sorted([(name, tick) for name, each in news.items() for tick in each], key=_stamp)
-        if ticks and day_of(ticks[-1][1].time_msc // 1000) != self._server.book.day:
-            for name in needed:
-                self.renew(name)
+        new_day = ticks and day_of(ticks[-1][1].time_msc // 1000) != self._server.book.day
+        for name in needed if new_day else needed - self._renewed:
+            self.renew(name)
         for name, each in news.items():
             self._cursors[name] = cursor_at(each, self._cursors.get(name))
         for event, quotes in _events(ticks):

@@ -186,18 +186,19 @@ class PaperTerminal(TradeFunctions, AccountFunctions):
         return super()._known(name)
 
     def _take_up(self, name: str) -> None:
-        """A symbol that somebody asks about for the first time."""
+        """A symbol that somebody asks about: with its quote, and what the broker allows on it now."""
         if name not in self._market.series and self._tape.follow(name):
             self._look()
+        if name in self._market.series:
+            self._tape.renew(name)
 
     def _barred(self, request: TradeRequest) -> int:
         Door._connected(self)
         try:
             if self._lost is not None or not self._asked.online():
                 return c.TRADE_RETCODE_CONNECTION
-            self._take_up(request.symbol)
             for name in self._meant(request):
-                self._tape.renew(name)
+                self._take_up(name)
         except Refused:
             return c.TRADE_RETCODE_CONNECTION
         except BadInput as error:
@@ -207,8 +208,7 @@ class PaperTerminal(TradeFunctions, AccountFunctions):
 
     def _meant(self, request: TradeRequest) -> set[str]:
         position, order = self._book.positions.get(request.position), self._book.active.get(request.order)
-        named = {request.symbol, position.symbol if position else "", order.symbol if order else ""}
-        return named & self._market.series.keys()
+        return {request.symbol, position.symbol if position else "", order.symbol if order else ""} - {""}
 
     def _commit(self) -> None:
         self._kept_msc = self._server.now_msc
