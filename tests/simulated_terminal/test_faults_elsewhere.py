@@ -2,16 +2,20 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mt5linux import MetaTrader5
 
-from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal
+import Backtest.simulated_terminal.__main__ as program
+from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, in_use
 from Backtest.simulated_terminal.faults import At, FaultyTerminal, NthCall, Planned, Schedule
+from Backtest.simulated_terminal.serving import make_server
 from Live.config import PROJECT_ROOT
-from tests.served import served_here, serving
 from tests.simulated_terminal.paper_terminals import paper
 from tests.simulated_terminal.terminals import ALL, H1, bars, close, deal, flat, symbol
 
@@ -32,14 +36,28 @@ def market() -> SimulatedTerminal:
     return SimulatedTerminal(prices, AccountSpec(), speed=1.0, real_sleep=lambda _: None)
 
 
+@contextmanager
+def client_of(terminal: SimulatedTerminal) -> Iterator[MetaTrader5]:
+    """A client of the terminal as a thread of this process serves it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(in_use, "_terminal", None)
+        patch.setitem(sys.modules, "MetaTrader5", None)
+        server = make_server(terminal, "127.0.0.1", 0)
+        thread = threading.Thread(target=server.start, daemon=True)
+        thread.start()
+        client = MetaTrader5(host="127.0.0.1", port=server.port)
+        yield client
+        client._MetaTrader5__conn.close()
+        server.close()
+        thread.join(60)
+
+
 @pytest.fixture(params=["simulated", "paper", "remote"])
 def faulty(request: pytest.FixtureRequest) -> Iterator[FaultyTerminal]:
     terminal = market()
     if request.param == "remote":
-        with served_here(terminal) as port:
-            made = FaultyTerminal(MetaTrader5(host="127.0.0.1", port=port), SCHEDULE, terminal.clock)
-            yield made
-            vars(made).clear()  # the last reference to the client is the connection
+        with client_of(terminal) as client:
+            yield FaultyTerminal(client, SCHEDULE, terminal.clock)
         return
     assert terminal.initialize()
     inner = paper(terminal) if request.param == "paper" else terminal
@@ -71,18 +89,20 @@ NOT_HEDGING = 32  # a seed that has, among others, the fault margin_mode
 
 
 def test_a_program_can_be_run_on_a_terminal_that_goes_wrong_by_seed(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text("import MetaTrader5 as mt5\nmt5.initialize()\nprint(mt5.account_info().margin_mode)\n")
+    file = tmp_path / "program.py"
+    file.write_text("import MetaTrader5 as mt5\nmt5.initialize()\nprint(mt5.account_info().margin_mode)\n")
     command = [sys.executable, "-m", "Backtest.simulated_terminal", "run", "--speed", "max", "--faults", str(NOT_HEDGING)]
-    ended = subprocess.run([*command, str(program)], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=300, check=False)
+    ended = subprocess.run([*command, str(file)], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert (ended.returncode, ended.stdout.strip()) == (0, "0"), ended.stderr
     assert "Faults of 32:" in ended.stderr
     assert "  F25  The account is of another kind than it was said to be." in ended.stderr
 
 
-def test_a_terminal_that_goes_wrong_by_seed_can_be_served() -> None:
-    with serving("--faults", str(NOT_HEDGING)) as served:
-        client = MetaTrader5(host="127.0.0.1", port=served.port)
-        assert client.initialize()
-        assert client.account_info().margin_mode == 0
-        del client
+def test_a_terminal_that_goes_wrong_by_seed_can_be_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Any] = []
+    monkeypatch.setattr(program, "serve", lambda terminal, host, port, listening: served.append(terminal))
+    monkeypatch.setattr(program.signal, "signal", lambda number, handler: None)
+    program.main(["serve", "--faults", str(NOT_HEDGING)])
+    (terminal,) = served
+    assert terminal.initialize()
+    assert (terminal.account_info().margin_mode, terminal.inner.account_info().margin_mode) == (0, 2)
