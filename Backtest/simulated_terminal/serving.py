@@ -83,6 +83,7 @@ def make_server(terminal: Any, host: str, port: int) -> Any:
     quiet.propagate = False  # a client that leaves is nothing to report
     try:
         server = ThreadedServer(SlaveService, hostname=host, port=port, reuse_addr=sys.platform != "win32", logger=quiet)
+        server.listener.listen(server.backlog)  # now, so that a client may come as soon as the port is told
     except OSError as error:
         raise BadInput(f"--port {port}: cannot listen on {host}:{port} ({error.strerror or error}); choose another port") from error
     stand_in(OneAtATime(terminal))

@@ -34,6 +34,7 @@ _BY_TICK = frozenset(
     }
 )
 _MOST_DIGITS = 8
+_PRICES = ("Open", "High", "Low", "Close", "Bid", "Ask")
 _CURRENCIES = "AUD CAD CHF CNH CZK DKK EUR GBP HKD HUF JPY MXN NOK NZD PLN RUB SEK SGD TRY USD ZAR"
 
 
@@ -213,8 +214,8 @@ def is_pair(name: str) -> bool:
 
 
 def digits_of(frame: pd.DataFrame) -> int:
-    """Decimals that the prices of a frame need, eight at most."""
-    values = np.unique(frame[["Open", "High", "Low", "Close"]].to_numpy(dtype="float64"))
+    """Decimals that the prices of a frame of bars or ticks need, eight at most."""
+    values = np.unique(frame[[name for name in _PRICES if name in frame]].to_numpy(dtype="float64"))
     return next((digits for digits in range(_MOST_DIGITS) if _all_on_grid(values, digits)), _MOST_DIGITS)
 
 

@@ -4,8 +4,10 @@ The client hands out references to what the other machine holds, and every look 
 structure comes over as a whole. What goes wrong on the way is told as the package tells it: None, and `last_error`.
 """
 
+import contextlib
 import importlib
 import inspect
+import socket
 from collections import namedtuple
 from collections.abc import Callable
 from functools import lru_cache
@@ -46,6 +48,7 @@ class RemoteTerminal:
             self._make: Callable[..., Any] = importlib.import_module("mt5linux").MetaTrader5
         except ImportError as error:
             raise Misconfigured(NEEDED) from error
+        self._host, self._port, self._patience = host, port, timeout
         self._place, self._where = {"host": host, "port": port}, f"{host}:{port}"
         if "timeout" in inspect.signature(self._make).parameters:
             self._place["timeout"] = max(1, round(timeout))
@@ -54,16 +57,16 @@ class RemoteTerminal:
         self._lost: tuple[int, str] | None = None  # the error of a call that did not get through
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or not (name.islower() or name.isupper()):
-            raise AttributeError(name)
-        if name.isupper():
-            return getattr(self._make, name)
-        return lambda *args, **options: self._call(name, args, options)
+        if name.startswith("_") or not hasattr(self._make, name):
+            raise AttributeError(f"a terminal has no attribute {name!r}", name=name, obj=self)
+        found = getattr(self._make, name)
+        return (lambda *args, **options: self._call(name, args, options)) if callable(found) else found
 
     def initialize(self, *args: Any, **options: Any) -> bool:
         """Connect anew, and let the other machine start its terminal and log in where that is asked for; True when done."""
-        self._client = None
+        self._close()
         try:
+            socket.create_connection((self._host, self._port), self._patience).close()  # the client would wait for minutes
             self._client = self._make(**self._place)
             self._client.execute(_WHOLE)
             self._whole = self._client.eval("_algoagent_whole")
@@ -76,7 +79,7 @@ class RemoteTerminal:
         """End the connection, also where it is lost already; always True."""
         if self._client is not None:
             self._call("shutdown", (), {})
-        self._client = self._whole = None
+        self._close()
         return True
 
     def last_error(self) -> tuple[int, str]:
@@ -88,17 +91,25 @@ class RemoteTerminal:
 
     def _call(self, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if self._client is None:
-            self._lost = self._lost or (NOT_CONNECTED, "No IPC connection")
+            self._lost = (NOT_CONNECTED, "No IPC connection")  # certainly nothing was sent
             return False if name in _FALSE else None
         self._lost = None
         try:
-            return self._fetched(getattr(self._client, name)(*args, **options))
+            value = getattr(self._client, name)(*args, **options)
         except _LINE_LOST as error:
-            # it may have been carried out over there: the same as the package's own "IPC recv failed"
-            self._drop(NO_ANSWER, f"IPC recv failed, the line to {self._where} broke: {_said(error)}")
+            self._break(error)
+            return False if name in _FALSE else None
         except (NameError, SyntaxError) as error:
             raise TypeError(f"{name}{args} cannot be told to the other machine: {_said(error)}") from error
-        return False if name in _FALSE else None
+        try:
+            return self._fetched(value)
+        except Exception as error:  # noqa: BLE001 - it was carried out: whatever keeps the answer from coming over, it is lost
+            self._break(error)
+            return None
+
+    def _break(self, error: Exception) -> None:
+        # it may have been carried out over there: the same as the package's own "IPC recv failed"
+        self._drop(NO_ANSWER, f"IPC recv failed, the line to {self._where} broke: {_said(error)}")
 
     def _fetched(self, value: Any) -> Any:
         """The value itself, where the client gave a reference to it."""
@@ -107,7 +118,14 @@ class RemoteTerminal:
         return _local(self._whole(value))
 
     def _drop(self, code: int, text: str) -> None:
-        self._client, self._lost = None, (code, text)
+        self._close()
+        self._lost = (code, text)
+
+    def _close(self) -> None:
+        whole, self._client, self._whole = self._whole, None, None
+        if whole is not None:
+            with contextlib.suppress(*_LINE_LOST):
+                getattr(whole, "____conn__").close()  # noqa: B009 - the client itself cannot be closed; rpyc names it so on all it hands out
 
     def _unreached(self, error: Exception) -> str:
         if isinstance(error, ImportError):
