@@ -112,12 +112,7 @@ def request(function: str, args: tuple[Any, ...], fields: Mapping[str, Any]) -> 
     given = fields or args[0]
     if not isinstance(given, dict):
         raise Refused
-    return TradeRequest([_field(function, given, name) for name in TradeRequest.__match_args__])
-
-
-def _field(function: str, given: Mapping[str, Any], name: str) -> Any:
-    read, nothing = _FIELDS[name]
-    return read(function, given[name], name) if name in given else nothing
+    return TradeRequest([read(function, given[name], name) if name in given else nothing for name, (read, nothing) in _IN_ORDER])
 
 
 def _unsigned(function: str, value: Any, name: str, limit: int) -> int:
@@ -158,3 +153,4 @@ _FIELDS: dict[str, tuple[_Reader, Any]] = {
     **dict.fromkeys(("symbol", "comment"), (_words, "")),
     "expiration": (_seconds, 0),
 }
+_IN_ORDER = tuple((name, _FIELDS[name]) for name in TradeRequest.__match_args__)

@@ -16,6 +16,7 @@ from Backtest.simulated_terminal.timeline import Numbers, Prices
 from Backtest.simulated_terminal.unfolding import MOMENTS_MSC, OPEN_MSC, Bar, known, moment
 
 _DAY = TIMEFRAMES["D1"]
+_NOTHING_YET: tuple[int, Bar | None, Quote | None] = (-1, None, None)
 
 
 class BarSeries:
@@ -31,7 +32,7 @@ class BarSeries:
         self.whole = _rates(spec, frame)
         self.epochs: list[int] = self.whole["time"].tolist()
         self._columns = tuple(self.whole[name].tolist() for name in ("open", "high", "low", "close", "tick_volume", "spread"))
-        self._latest: tuple[int, int, Bar | None] = (-1, -1, None)
+        self._latest_msc, self._latest = -1, _NOTHING_YET
         self._rates: dict[Timeframe, Rates] = {}
         self._ticks: Array | None = None
 
@@ -72,8 +73,7 @@ class BarSeries:
 
     def quote_at(self, now_msc: int) -> Quote | None:
         """The last quote; None before the first bar."""
-        bar = self.bar_at(now_msc)
-        return bar and Quote(bar.close, self.ask(bar.close, bar.spread), moment(bar, now_msc - bar.time * 1000))
+        return self._at(now_msc)[2]
 
     def moved(self, now_msc: int, points: int) -> Quote | None:
         """The quote so many points on, never out of the bar that plays."""
@@ -138,12 +138,15 @@ class BarSeries:
     def _trades_in_bar(self, time: int) -> bool:
         return self.spec.sessions is None or self.spec.sessions.is_open(time, time + self.timeframe.seconds)
 
-    def _at(self, now_msc: int) -> tuple[int, Bar | None]:
-        if self._latest[0] != now_msc:  # asked many times at the same moment
-            index = bisect_right(self.epochs, now_msc // 1000) - 1
-            bar = known(self.bar(index), now_msc - self.epochs[index] * 1000) if index >= 0 else None
-            self._latest = (now_msc, index, bar)
-        return self._latest[1:]
+    def _at(self, now_msc: int) -> tuple[int, Bar | None, Quote | None]:
+        if self._latest_msc != now_msc:  # asked many times at the same moment
+            index, bar, quote = bisect_right(self.epochs, now_msc // 1000) - 1, None, None
+            if index >= 0:
+                since = now_msc - self.epochs[index] * 1000
+                bar = known(self.bar(index), since)
+                quote = Quote(bar.close, self.ask(bar.close, bar.spread), moment(bar, since))
+            self._latest_msc, self._latest = now_msc, (index, bar, quote)
+        return self._latest
 
     def _all_ticks(self) -> Array:
         ticks = np.zeros(len(self.whole) * len(MOMENTS_MSC), dtype=TICKS)

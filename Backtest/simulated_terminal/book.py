@@ -172,6 +172,9 @@ class Book:
 
     def open(self, position: Position) -> None:
         """Add a position with its stop and limit. backtesting.py sets the limit first: `_Broker._open_trade`."""
+        if not position.sl and not position.tp:
+            self.positions[position.ticket] = position
+            return
         self.positions[position.ticket] = replace(position, sl=0.0, tp=0.0)
         self.protect(position.ticket, 0.0, position.tp)
         self.protect(position.ticket, position.sl, position.tp)
@@ -179,6 +182,8 @@ class Book:
     def protect(self, ticket: int, sl: float, tp: float) -> None:
         """Set both levels. A changed stop is looked at before all others, a changed limit after: `_Broker.new_order`."""
         old = self.positions[ticket]
+        if (sl, tp) == (old.sl, old.tp):
+            return
         waiting = self.triggers.setdefault(old.symbol, [])
         if tp != old.tp:
             self._withdraw(waiting, Trigger(ticket, Kind.TAKE_PROFIT))

@@ -25,8 +25,10 @@ def objection(case: Case, *, sending: bool) -> int:
     rules = _RULES.get(case.request.action)
     if rules is None:
         return c.TRADE_RETCODE_INVALID
-    judged = (rule(case) for rule in rules if sending or rule not in _ONLY_WHEN_SENDING)
-    return next((code for code in judged if code), PASSED)
+    for rule in rules:
+        if (sending or rule not in _ONLY_WHEN_SENDING) and (code := rule(case)):
+            return code
+    return PASSED
 
 
 def _symbol_is_known(case: Case) -> int:

@@ -96,7 +96,7 @@ class Ledger:
         profit = self.account.rounded(sum(map(self.profit, positions), 0.0))
         assets = self.account.rounded(sum(map(self._collateral, positions), 0.0))
         equity = self.account.rounded(self.book.balance + profit + sum(position.swap for position in positions) + assets)
-        return replace(self._with_margin(profit, equity, self._margin()), assets=assets)
+        return self._with_margin(profit, equity, self._margin(), assets)
 
     def _collateral(self, position: Position) -> float:
         spec = self.specs[position.symbol]
@@ -156,7 +156,7 @@ class Ledger:
 
         What is left waits on where the order may be filled in parts, and is cancelled otherwise.
         """
-        part = order if lots is None else replace(order, volume=lots)
+        part = order if lots in (None, order.volume) else replace(order, volume=lots)
         effect = self.effect(part)
         deal = self._deal_of(part, price, effect)
         self._account_for(deal)
@@ -228,8 +228,8 @@ class Ledger:
         shown = self.price_for(order.symbol, order.side) if price is None else price
         self.book.orders.append(order.done(state, self.now_msc if done_msc is None else done_msc, shown))
 
-    def _with_margin(self, profit: float, equity: float, margin: float) -> Figures:
-        return Figures(self.book.balance, profit, equity, margin, self.account.rounded(equity - margin))
+    def _with_margin(self, profit: float, equity: float, margin: float, assets: float = 0.0) -> Figures:
+        return Figures(self.book.balance, profit, equity, margin, self.account.rounded(equity - margin), assets)
 
     def _account_for(self, deal: TradeDeal) -> None:
         self.book.deals.append(deal)
@@ -250,7 +250,7 @@ class Ledger:
             self.book.reduce(held.ticket, effect.closed, self.now_msc, swap)
         if effect.opened:  # a reversed position has the ticket of the order that reversed it, and keeps its identifier
             identifier = held.identifier if held else order.ticket
-            self.book.open(replace(self._position(order, price), volume=effect.opened, identifier=identifier))
+            self.book.open(self._position(order, price, effect.opened, identifier))
 
     def _deal_of(self, order: Order, price: float, effect: Effect) -> TradeDeal:
         held, closed = effect.held, effect.closed
@@ -278,10 +278,10 @@ class Ledger:
         units = self.specs[order.symbol].units(order.volume)
         return self.account.rounded(0.0 - self.account.commission(money.signed(side, units), price))
 
-    def _position(self, order: Order, price: float) -> Position:
+    def _position(self, order: Order, price: float, lots: float, identifier: int) -> Position:
         now = self.now_msc
-        known = (order.ticket, order.symbol, order.side, order.volume, price, order.sl, order.tp)
-        return Position(*known, now, now, order.magic, order.reason, order.comment)
+        known = (order.ticket, order.symbol, order.side, lots, price, order.sl, order.tp)
+        return Position(*known, now, now, order.magic, order.reason, order.comment, identifier=identifier)
 
     def _earned(self, position: Position, lots: float, price: float) -> float:
         spec = self.specs[position.symbol]

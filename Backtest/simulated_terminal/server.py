@@ -81,7 +81,7 @@ class TradeServer(Matching):
             lots_opened=opened,
             active=len(self.book.active),
             positions=len(self.book.positions),
-            is_oldest=position is None or all(each.time_msc >= position.time_msc for each in self._beside(position)),
+            is_oldest=position is None or not self.account.fifo_close or self._is_oldest(position),
             hedges=opened > 0 and self.hedges(symbol, side_of(request.type)),
             closing=closed > 0 and any(each.closes == request.position for each in self.book.active.values() if each.closes),
             lots_held=self._lots_held(symbol, side_of(request.type)),
@@ -92,8 +92,8 @@ class TradeServer(Matching):
         held = self.order_margin(side_of(request.type), symbol, opened, request.price) if spec.holds_margin else 0.0
         return replace(case, margin_needed=held)
 
-    def _beside(self, position: Position) -> list[Position]:
-        return [each for each in self.book.on(position.symbol) if each.side == position.side]
+    def _is_oldest(self, position: Position) -> bool:
+        return all(each.time_msc >= position.time_msc for each in self.book.on(position.symbol) if each.side == position.side)
 
     def _position_meant(self, request: TradeRequest) -> Position | None:
         if request.action not in _ABOUT_POSITIONS:

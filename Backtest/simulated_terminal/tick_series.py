@@ -44,6 +44,7 @@ class TickSeries:
         self._starts = np.flatnonzero(np.diff(self._minutes, prepend=self._minutes[0] - 1))
         self.whole = self._bars()
         self._latest = (-1, -1)
+        self._quoted = (-1, Quote(0.0, 0.0, 0))
         self._rates: dict[Timeframe, Rates] = {}
         self._flags: npt.NDArray[np.uint32] | None = None
 
@@ -86,7 +87,11 @@ class TickSeries:
     def quote_at(self, now_msc: int) -> Quote | None:
         """The last tick; None before the first one."""
         row = self._row_at(now_msc)
-        return self._quote(row) if row >= 0 else None
+        if row < 0:
+            return None
+        if self._quoted[0] != row:
+            self._quoted = (row, self._quote(row))
+        return self._quoted[1]
 
     def moved(self, now_msc: int, points: int) -> Quote | None:
         """The quote so many points on, never beyond the next tick."""
