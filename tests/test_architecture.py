@@ -63,9 +63,9 @@ PURE = (
     + [
         f"Backtest.simulated_terminal.{module}"
         for module in """
-    bar_series book case checks constants dealing groups ledger lifetimes lookout market matching minutes money orders
-    paper.quotes paper.specs pending_checks rates replay retcodes rollover server sessions structs symbols tick_series timeline
-    triggers unfolding
+    arguments bar_series book case checks constants dealing faults.calls faults.streams faults.triggers groups ledger lifetimes
+    lookout market matching minutes money orders paper.quotes paper.specs pending_checks rates replay retcodes rollover server
+    sessions structs surface symbols tick_series timeline triggers unfolding
 """.split()
     ]
 )

@@ -1,5 +1,6 @@
 """The same faults around other terminals: a paper account, and one in another process."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import pytest
 from mt5linux import MetaTrader5
 
 import Backtest.simulated_terminal.__main__ as program
+from Backtest.bars import builtin_prices
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, in_use
 from Backtest.simulated_terminal.faults import At, FaultyTerminal, NthCall, Planned, Schedule
 from Backtest.simulated_terminal.serving import make_server
@@ -85,24 +87,30 @@ def test_a_terminal_of_any_kind_can_go_wrong(faulty: FaultyTerminal) -> None:
     ]
 
 
+def few_prices(folder: Path) -> str:
+    builtin_prices("EURUSD").iloc[:200].to_csv(folder / "prices.csv")
+    return f"EURUSD={folder / 'prices.csv'}"
+
+
 NOT_HEDGING = 32  # a seed that has, among others, the fault margin_mode
 
 
 def test_a_program_can_be_run_on_a_terminal_that_goes_wrong_by_seed(tmp_path: Path) -> None:
     file = tmp_path / "program.py"
     file.write_text("import MetaTrader5 as mt5\nmt5.initialize()\nprint(mt5.account_info().margin_mode)\n")
-    command = [sys.executable, "-m", "Backtest.simulated_terminal", "run", "--speed", "max", "--faults", str(NOT_HEDGING)]
-    ended = subprocess.run([*command, str(file)], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=300, check=False)
+    options = ["--speed", "max", "--faults", str(NOT_HEDGING), "--data", few_prices(tmp_path)]
+    command = [sys.executable, "-m", "Backtest.simulated_terminal", "run", *options, str(file)]
+    ended = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert (ended.returncode, ended.stdout.strip()) == (0, "0"), ended.stderr
     assert "Faults of 32:" in ended.stderr
     assert "  F25  The account is of another kind than it was said to be." in ended.stderr
 
 
-def test_a_terminal_that_goes_wrong_by_seed_can_be_served(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_that_goes_wrong_by_seed_can_be_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Any] = []
     monkeypatch.setattr(program, "serve", lambda terminal, host, port, listening: served.append(terminal))
-    monkeypatch.setattr(program.signal, "signal", lambda number, handler: None)
-    program.main(["serve", "--faults", str(NOT_HEDGING)])
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    program.main(["serve", "--data", few_prices(tmp_path), "--faults", str(NOT_HEDGING)])
     (terminal,) = served
     assert terminal.initialize()
     assert (terminal.account_info().margin_mode, terminal.inner.account_info().margin_mode) == (0, 2)

@@ -1,4 +1,4 @@
-"""Other ticket numbers than the server's: large, and in no order (pure)."""
+"""Other ticket numbers than the server's: large, and in no order."""
 
 from collections.abc import Mapping
 from dataclasses import replace
