@@ -21,6 +21,7 @@ NEEDED = (
 )
 # The package's own codes and beginnings. Source: MetaTrader5 5.0.6231.
 NOT_STARTED, NOT_CONNECTED, NO_ANSWER = -10003, -10004, -10002
+SUCCESS = (1, "Success")
 _FALSE = frozenset({"initialize", "login", "symbol_select", "market_book_add", "market_book_release"})  # their failure; None is the others'
 # What rpyc raises when the line breaks, or when no answer comes in time (TimeoutError is an OSError).
 _LINE_LOST = (EOFError, OSError)
@@ -79,7 +80,7 @@ class RemoteTerminal:
         """End the connection, also where it is lost already; always True."""
         if self._client is not None:
             self._call("shutdown", (), {})
-        self._close()
+        self._drop(*SUCCESS)
         return True
 
     def last_error(self) -> tuple[int, str]:

@@ -15,6 +15,8 @@ from Backtest.bars import builtin_prices
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, retail_symbol
 from Backtest.simulated_terminal.faults import At, FaultyTerminal, Planned, Schedule
 from Backtest.simulated_terminal.paper import PaperTerminal, paper_account
+from Live.mt5_connector.remote import RemoteTerminal
+from tests.served import served_here
 
 MAGIC = 770_077  # of all that the contract trades: nothing else is touched
 
@@ -65,6 +67,25 @@ def paper() -> Iterator[Bench]:
 
 
 @contextmanager
+def over_rpyc() -> Iterator[Bench]:
+    """The simulated terminal served over RPyC, and the client of the package `mt5linux` as it is."""
+    with in_process() as served, served_here(served.mt5) as port:
+        client = importlib.import_module("mt5linux").MetaTrader5(host="127.0.0.1", port=port)
+        yield replace(served, mt5=client)
+        client.eval("[]").____conn__.close()  # the client itself cannot be closed; rpyc names it so on all that it hands out
+
+
+@contextmanager
+def remote() -> Iterator[Bench]:
+    """The same as the trader has it."""
+    with in_process() as served, served_here(served.mt5) as port:
+        terminal = RemoteTerminal("127.0.0.1", port, timeout=60)
+        assert terminal.initialize()
+        yield replace(served, mt5=terminal)
+        terminal.shutdown()
+
+
+@contextmanager
 def native() -> Iterator[Bench]:
     """The real package and the terminal that it finds on this machine (Windows); a DEMO account, or nothing."""
     mt5 = importlib.import_module("MetaTrader5")  # exists on Windows only
@@ -87,5 +108,7 @@ KINDS: dict[str, Callable[[], AbstractContextManager[Bench]]] = {
     "in process, netting": in_process_netting,
     "paper": paper,
     "without a fault": without_a_fault,
+    "over RPyC with mt5linux": over_rpyc,
+    "remote": remote,
 }
 BY_HAND = {"native": native}  # pytest tests/contract --terminal=native
