@@ -2,11 +2,12 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from Backtest.errors import BadInput
 from Backtest.simulated_terminal import arguments as a
 from Backtest.simulated_terminal.account_functions import AccountFunctions, checked
 from Backtest.simulated_terminal.arguments import Refused
@@ -28,16 +29,30 @@ from Backtest.simulated_terminal.trade_functions import TradeFunctions
 BUILD, BUILT = 5430, "14 Nov 2025"
 ANY_LOGIN = 5_000_001  # shown until someone logs in with another
 _PING_MICROSECONDS = 50_000
+# where a terminal for one user keeps its things: no such folder has to be there
+_ROAMING = "C:\\Users\\Trader\\AppData\\Roaming\\MetaQuotes\\Terminal\\"
+_FOLDERS = ("C:\\Program Files\\MetaTrader 5", f"{_ROAMING}SIMULATED", f"{_ROAMING}Common")
 _MINUTE_MSC = 60_000
 
 
+class Desk(NamedTuple):
+    """One account of the terminal: what it is, what it has, and the server that keeps it."""
+
+    account: AccountSpec
+    book: Book
+    server: TradeServer
+    lookout: Lookout
+
+
 class SimulatedTerminal(MarketFunctions, TradeFunctions, AccountFunctions):
-    """A terminal with one account. Its methods are the functions of the `MetaTrader5` package, its attributes
+    """A terminal, and the accounts one can log in to. Its methods are the functions of the `MetaTrader5` package, its attributes
     the package's constants.
 
-    `clock` is the replay's: sleeping on it moves the market. `state_file` keeps the account over a restart, also after
-    a kill. `speed`, `real_sleep` and `monotonic` are the clock's: with the last one market time passes by itself. Raises
-    BadInput for a file of another account, or for symbols whose money cannot be told in the account's currency.
+    `clock` is the replay's: sleeping on it moves the market. `others` are accounts beside the first, each with a login of
+    its own: the market moves all of them, whoever is logged in. `state_file` keeps the account over a restart, also after
+    a kill; it keeps one only. `speed`, `real_sleep` and `monotonic` are the clock's: with the last one market time passes
+    by itself. Raises BadInput for a file of another account, for accounts that cannot be told apart, and for symbols whose
+    money cannot be told in the account's currency.
     """
 
     def __init__(
@@ -45,19 +60,22 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions, AccountFunctions):
         market: ReplayMarket,
         account: AccountSpec | None = None,
         *,
+        others: Sequence[AccountSpec] = (),
         state_file: Path | None = None,
         speed: float = math.inf,
         real_sleep: Callable[[float], None] | None = None,
         monotonic: Callable[[], float] | None = None,
     ) -> None:
         super().__init__()
-        self._market, self._account, self._book = market, account or AccountSpec(), Book()
-        self._server = self._served_by()
-        self._login = self._account.login or ANY_LOGIN
+        self._market = market
+        accounts = [account or AccountSpec(), *others]
+        _refuse_confusion(accounts, state_file)
+        self._desks = [self._desk_of(each) for each in accounts]
+        self._sit_down(self._desks[0])
         self.clock = ReplayClock(
             market,
             self._play,
-            next_that_matters=Lookout(self._server, market).next_that_matters,
+            next_that_matters=self._next_that_matters,
             arrived=self._come_to_rest,
             speed=speed,
             real_sleep=real_sleep,
@@ -69,8 +87,9 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions, AccountFunctions):
         if saved:
             self.clock.resume(*saved)
         else:
-            self._server.arrive(self.clock.now_msc)
-            self._server.deposit(self._account.balance)
+            for desk in self._desks:
+                desk.server.arrive(self.clock.now_msc)
+                desk.server.deposit(desk.account.balance)
             self.clock.begin()
 
     def __getattr__(self, name: str) -> Any:
@@ -135,7 +154,7 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions, AccountFunctions):
         self._connected()
         flags = (False, False, True, False, self.autotrading, self.api_disabled, False, False, False, False)
         figures = (BUILD, MAX_BARS, 0, _PING_MICROSECONDS, 0.0, 0.0)
-        return TerminalInfo((*flags, *figures, self._account.company, "Simulated Terminal", "English", "", "", ""))
+        return TerminalInfo((*flags, *figures, self._account.company, "Simulated Terminal", "English", *_FOLDERS))
 
     # -- shared
 
@@ -143,15 +162,41 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions, AccountFunctions):
         """The trade server of the account."""
         return TradeServer(self._market, self._account, self._book)
 
+    def _desk_of(self, account: AccountSpec) -> Desk:
+        self._account, self._book = account, Book()
+        server = self._served_by()
+        return Desk(account, self._book, server, Lookout(server, self._market))
+
+    def _sit_down(self, desk: Desk) -> None:
+        self._desk, self._account, self._book, self._server = desk, desk.account, desk.book, desk.server
+        self._login = desk.account.login or ANY_LOGIN
+
+    def _log_in(self, login: int, password: str, server: str) -> None:
+        kept, shown, first = self._desk, self._login, self._desks[0]
+        meant = next((desk for desk in self._desks if login and desk.account.login == login), None)
+        self._sit_down(meant or (kept if first.account.login or not login else first))
+        try:
+            super()._log_in(login, password, server)
+        except Refused:
+            self._sit_down(kept)
+            self._login = shown
+            raise
+
+    def _next_that_matters(self, first: int, end: int) -> int:
+        return min(desk.lookout.next_that_matters(first, end) for desk in self._desks)
+
     def _arrive(self) -> None:
         self.clock.arrive()
-        self._server.arrive(self.clock.now_msc)
+        for desk in self._desks:
+            desk.server.arrive(self.clock.now_msc)
 
     def _play(self, event: Event) -> None:
-        before = self._orders()
-        self._server.play(event)
-        if self._orders() != before:
-            self._commit()
+        with self._lock:
+            before = self._orders()
+            for desk in self._desks:
+                desk.server.play(event)
+            if self._orders() != before:
+                self._commit()
 
     def _come_to_rest(self) -> None:
         # where no order has changed, a restart finds all again from the same minute on
@@ -165,6 +210,14 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions, AccountFunctions):
         if self._journal:
             self._kept_msc = self.clock.now_msc
             self._journal.commit(self._book, self._kept_msc, self.clock.played)
+
+
+def _refuse_confusion(accounts: Sequence[AccountSpec], state_file: Path | None) -> None:
+    logins = [account.login for account in accounts[1:]]
+    if not all(logins) or len(set(logins)) < len(logins) or accounts[0].login in logins:
+        raise BadInput(f"each of several accounts needs a login of its own; those of the others are {', '.join(map(str, logins))}")
+    if logins and state_file:
+        raise BadInput(f"{state_file}: a file keeps one account; leave the other accounts out, or the file")
 
 
 def _fingerprint(market: ReplayMarket, account: AccountSpec) -> str:
