@@ -26,10 +26,14 @@ RUN = [
     "python run.py run --strategy Backtest/codes/sma_cross.py --params n1=12 n2=26 --dry-run",
     "python run.py doctor",
     "python run.py explain 10016 -10005 INVALID_FILL",
+    "python run.py costs EURUSD",
 ]
 NOT_RUN = {
     "python run.py demo": "it makes the record on which the queries are run, below",
     "python run.py test": "this is it",
+    "python run.py lookahead Backtest/codes/sma_cross.py": "tests/test_strategy_checks.py",
+    "python run.py warmup Backtest/codes/sma_cross.py": "tests/test_strategy_checks.py",
+    "python run.py report": "it needs a record; tests/test_report.py",
     "python run.py dashboard": "it serves until it is stopped; tests/test_dashboard.py",
 }
 
