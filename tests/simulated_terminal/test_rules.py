@@ -124,12 +124,13 @@ def test_where_the_oldest_position_goes_first_another_one_can_not_be_closed() ->
 
 
 def test_where_hedging_is_prohibited_the_other_side_waits_until_all_is_closed() -> None:
-    made = terminal([(1.1, 1.1, 1.1, 1.1), (1.1, 1.12, 1.08, 1.1)], account=AccountSpec(hedge_allowed=False))
+    made = terminal([(1.1, 1.1, 1.1, 1.1), (1.1, 1.12, 1.08, 1.1), *flat(1.1, 1)], account=AccountSpec(hedge_allowed=False))
     stop = done(made.order_send(pending(SELL_STOP, 1.09))).order
     done(made.order_send(deal(BUY)))
     assert [code_of(made, each) for each in (deal(SELL), pending(SELL_LIMIT, 1.2), deal(BUY))] == [10046, 10046, 10009]
     assert made.order_send(deal(SELL)).comment == "Hedging prohibited"
-    run_out(made)
+    made.clock.sleep(3600)
+    made.clock.sleep(0.5)
     assert made.history_orders_get(ticket=stop)[0].state == 2
     for position in made.positions_get():
         done(made.order_send(close(position)))
