@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from Backtest.errors import BadInput
-from Backtest.simulated_terminal import AccountSpec, MarketEnded, ReplayMarket, SimulatedTerminal
+from Backtest.simulated_terminal import AccountSpec, Dealing, MarketEnded, ReplayMarket, SimulatedTerminal
 from Backtest.simulated_terminal.faults import KINDS, At, Chance, FaultyTerminal, NthCall, Planned, Schedule, When
 from Backtest.simulated_terminal.faults.calls import FUNCTIONS
 from Backtest.simulated_terminal.faults.kind import SERVER
@@ -80,7 +80,7 @@ QUESTIONS: list[Asked] = [
 ]
 
 
-def moving_market() -> SimulatedTerminal:
+def moving_market(account: AccountSpec | None = None) -> SimulatedTerminal:
     def wave(stream: Stream) -> Iterator[tuple[float, float, float, float]]:
         price = 1.2
         for _ in range(120):
@@ -89,7 +89,7 @@ def moving_market() -> SimulatedTerminal:
             price = after
 
     market = ReplayMarket({"EURUSD": (symbol(spread_points=10), bars(list(wave(Stream(3, "prices")))))}, H1)
-    return SimulatedTerminal(market, AccountSpec(commission=lambda units, price: 1.0))
+    return SimulatedTerminal(market, account or AccountSpec(commission=lambda units, price: 1.0))
 
 
 def request(stream: Stream, positions: Any, orders: Any) -> dict[str, Any]:
@@ -176,6 +176,15 @@ def test_the_same_seed_and_the_same_calls_have_the_same_faults(seed: int) -> Non
     assert str(first) == str(second)
     assert one.log.entries == other.log.entries
     assert one.log.hits == other.log.hits
+
+
+@pytest.mark.parametrize("margin_mode", [0, 1])
+@pytest.mark.parametrize("seed", [5, 23, 42, 62])
+def test_faults_go_with_netting_and_exchange_accounts_and_with_a_server_that_fills_in_parts(seed: int, margin_mode: int) -> None:
+    account = AccountSpec(margin_mode=margin_mode, dealing=Dealing(seed=seed, drift_points=3, lots_per_tick=0.3))
+    terminal = FaultyTerminal.from_seed(moving_market(account), seed)
+    session(terminal, seed, 200)
+    assert terminal.log.hits
 
 
 def test_seeds_differ_and_have_few_or_many_faults() -> None:
