@@ -173,7 +173,8 @@ class Lookout:
     def _span(self, symbol: str, first: int, end: int) -> Span:
         """Where a symbol's prices are, from now until the events from `first` to before `end` have played."""
         begin, stop = self._market.events.rows(symbol, first, end)
-        bids, asks = self._market.series[symbol].ranges(begin, stop)
+        # with the price before, which stands until the first of them: it may have come after now
+        bids, asks = self._market.series[symbol].ranges(max(0, begin - 1), stop)
         quote = self._account.quote(symbol)
         now = (math.nan, math.nan) if quote is None else (quote.bid, quote.ask)
         return Span(*_least_and_most(now[0], *bids), *_least_and_most(now[1], *asks))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from Backtest.bars import TIMEFRAMES, read_ticks
@@ -144,7 +144,18 @@ def each_event(made: SimulatedTerminal) -> SimulatedTerminal:
     return made
 
 
+# one symbol moves far and then stands still while another one brings the stop-out
+STANDS_STILL: list[tuple[list[Order], float]] = [
+    ([(0, 0, 8, 63, -199), (0, 0, 30, -138, 173), (0, 0, 36, -81, 27)], 60.0),
+    ([(0, 0, 31, -124, 9), (0, 0, 14, 0, 0), (0, 0, 22, 0, -35)], 0.001),
+    ([(0, 0, 19, 0, 0), (0, 0, 1, -90, 0), (0, 0, 2, 0, 0)], 1.0),
+    ([(0, 0, 21, 0, 0), (0, 0, 11, 0, 0), (5, 0, 6, 0, 0)], 0.001),
+    ([(0, 0, 40, 0, 0), (0, 0, 1, 0, 0), (5, 0, 34, -117, -195)], 0.001),
+]
+
+
 @settings(max_examples=60, deadline=None)
+@example(seed=407, spec=symbol(spread_points=7), account=AccountSpec(1_000.0, stop_out=600.0, stop_out_mode=1), plan=STANDS_STILL)
 @given(seed=st.integers(0, 10_000), spec=st.sampled_from(SPECS), account=st.sampled_from(ACCOUNTS), plan=PLAN)
 def test_the_books_are_those_of_playing_every_event(
     seed: int, spec: SymbolSpec, account: AccountSpec, plan: list[tuple[list[Order], float]]
