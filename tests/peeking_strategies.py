@@ -87,6 +87,17 @@ class Fitted(Signal):
         return features @ weights
 
 
+class TrendLine(Trend):
+    def made(self, close):
+        times = np.arange(len(close))
+        return np.polyval(np.polyfit(times, close, 1), times)
+
+
+class Quintiles(Signal):
+    def made(self, close):
+        return pd.qcut(close.pct_change().fillna(0), 5, labels=False).astype(float) - 2
+
+
 class FormingDay(Trend):
     """Each hour already has the average of the days as it will be when its day is over."""
 

@@ -14,6 +14,7 @@ Column = npt.NDArray[np.float64]
 OF_ITS_RANGE, OF_ITS_SIZE = 1e-6, 1e-12
 FARTHEST_SHIFT = 100  # bars that are tried for "this is the close of k bars later"
 BETRAYED_BARS, ENOUGH_BARS, TELLING = (1, 2, 3, 5, 10), 100, 0.25
+SOME_CUTS = 3
 FEW_BARS = 30  # statistics of fewer are no evidence of a kind
 
 
@@ -101,17 +102,19 @@ def kind_of(found: Sequence[Difference], column: Column, prices: Mapping[str, Co
         return Kind.SHIFTED, f"is {shift[0]} of {_bars(shift[1])} later, as shift(-{shift[1]}) makes it"
     if all(each.filled for each in found):
         return Kind.FILLED, "has gaps filled in from later values, as bfill() does"
-    if all(each.forming for each in found):
+    if _mostly(each.forming for each in found):
         return Kind.FORMING, f"shows a longer bar (up to {_bars(max(each.reach for each in found))} here) before it has closed"
-    solid = [each for each in found if each.bars >= FEW_BARS] or found
-    reach, shortest = max(each.reach for each in found), min(each.bars for each in solid)
-    if 2 * reach <= max(each.bars for each in solid) and (reach < shortest or all(each.reach < each.bars / 2 for each in solid)):
-        return Kind.AHEAD, f"uses values up to {_bars(reach)} ahead, as a centred window or shift(-{reach}) does"
+    solid, reach = [each for each in found if each.bars >= FEW_BARS] or found, max(each.reach for each in found)
+    if sum(each.bars > 2 * reach for each in found) >= SOME_CUTS:  # however many bars there are, it looks so far and no further
+        return (
+            Kind.AHEAD,
+            f"uses values up to {_bars(reach)} ahead, as a centred window, a filter that runs backwards or shift(-{reach}) does",
+        )
     if _mostly(each.scaled for each in solid):
         return Kind.SCALED, "is scaled with figures of the whole series, as z-scores and min-max scaling over all bars are"
     if _mostly(each.ranked for each in solid):
         return Kind.RANKED, "is transformed by its place in the whole series, as rank() over all bars does"
-    return Kind.FITTED, "is computed from all bars at once, as by a model that was fitted on everything or a filter that runs backwards"
+    return Kind.FITTED, "is computed from all bars at once, as by a model that was fitted on everything"
 
 
 def _bars(count: int) -> str:
@@ -147,14 +150,21 @@ def _has_runs(column: Column) -> bool:
 def _is_scaled(known: Column, column: Column) -> bool:
     if len(known) < FEW_BARS or np.ptp(column) == 0 or np.ptp(known) == 0:
         return False
+    if _is_line(column):
+        return False  # any two lines are so
     slope, offset = np.polyfit(column, known, 1)
     return bool(np.max(np.abs(slope * column + offset - known)) <= 1e-6 * np.ptp(known))
 
 
+def _is_line(column: Column) -> bool:
+    steps = np.diff(column)
+    return bool(np.ptp(steps) <= 1e-6 * np.ptp(column))
+
+
 def _is_ranked(known: Column, column: Column) -> bool:
-    if len(known) < FEW_BARS or np.ptp(column) == 0:
+    if len(known) < FEW_BARS or np.ptp(column) == 0 or _is_line(column):
         return False
-    order = np.argsort(column, kind="stable")
+    order = np.lexsort((known, column))  # of equal values some may become higher
     return bool((np.diff(known[order]) >= 0).all())
 
 
