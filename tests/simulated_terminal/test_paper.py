@@ -386,6 +386,33 @@ def test_prices_that_cannot_be_true_are_no_quote(wrong: tuple[float, float]) -> 
     assert ours.account_info().profit == 0.0
 
 
+class PutBack(Watched):
+    """A server whose clock is put back by an hour."""
+
+    back = 0
+
+    def symbol_info_tick(self, symbol: str) -> Any:
+        tick = self.inner.symbol_info_tick(symbol)
+        moved = {"time": tick.time - self.back, "time_msc": tick.time_msc - self.back * 1000}
+        return type(tick)((tick._asdict() | moved).values())
+
+
+def test_prices_go_on_when_the_servers_clock_is_put_back() -> None:
+    source = PutBack(terminal(prices(1.1, 1.12, 1.13, 1.09, 1.09)))
+    ours = paper(source)
+    source.clock.sleep(0.5)
+    done(ours.order_send(deal(sl=1.095)))
+    source.back = 2 * HOUR
+    source.clock.sleep(60)
+    assert ours.positions_get()[0].price_current == 1.12
+    source.clock.sleep(60)
+    assert done(ours.order_send(deal())).price == 1.13
+    source.clock.sleep(60)
+    assert [price for _, price, _ in exits(ours)] == [1.09]  # type: ignore[arg-type]
+    deals = ours.history_deals_get(*ALL)
+    assert [each.time_msc for each in deals] == sorted(each.time_msc for each in deals)
+
+
 # -- several symbols and currencies
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from Backtest.bars import TIMEFRAMES
 from Backtest.simulated_terminal import AccountSpec, MarketEnded, ReplayMarket, SimulatedTerminal, SymbolSpec
 from Backtest.simulated_terminal.paper import paper_account
 from tests.simulated_terminal.paper_terminals import LOGIN, Watched, paper
-from tests.simulated_terminal.terminals import ALL, Row, bars, symbol
+from tests.simulated_terminal.terminals import ALL, T0, Row, bars, symbol
 from tests.simulated_terminal.test_invariants import ORDERS, POINT, STEP, request_of
 
 SPECS = [
@@ -46,6 +47,18 @@ def flat_bars(draw: st.DrawFn) -> list[Row]:
     return made
 
 
+@st.composite
+def ticks(draw: st.DrawFn) -> pd.DataFrame:
+    """Ticks at moments of their own, with any spread; no gap is long enough for a closed market."""
+    moment, points, rows = T0 * 1000, 110_000, []
+    for _ in range(draw(st.integers(2, 60))):
+        points += draw(st.integers(-150, 150))
+        rows.append((moment, round(points * POINT, 5), round((points + draw(st.integers(0, 25))) * POINT, 5)))
+        moment += draw(st.sampled_from([1, 7, 900, 40_000, 90_000]))
+    times, bids, asks = zip(*rows, strict=True)
+    return pd.DataFrame({"Bid": bids, "Ask": asks}, index=pd.DatetimeIndex(pd.to_datetime(list(times), unit="ms")))
+
+
 def market(prices: list[Row], spec: SymbolSpec) -> ReplayMarket:
     return ReplayMarket({spec.name: (spec, bars(prices, step=STEP))}, TIMEFRAMES["H4"])
 
@@ -67,21 +80,17 @@ def ended(terminal: Any, seconds: float) -> bool:
     return False
 
 
-@settings(max_examples=250, deadline=None)
-@given(prices=flat_bars(), spec=st.sampled_from(SPECS), account=st.sampled_from(ACCOUNTS), plan=st.lists(ORDERS, min_size=1, max_size=14))
-def test_the_same_orders_make_the_same_account_to_the_last_bit(
-    prices: list[Row], spec: SymbolSpec, account: AccountSpec, plan: list[Any]
-) -> None:
-    direct = SimulatedTerminal(market(prices, spec), account)
-    source = Watched(SimulatedTerminal(market(prices, spec), account))
-    direct.initialize()
+def compare(prices: ReplayMarket, same: ReplayMarket, account: AccountSpec, plan: list[Any]) -> None:
+    """Carry out the plan on a terminal, and on paper at the prices of another one that is the same."""
+    direct, source = SimulatedTerminal(prices, account), Watched(SimulatedTerminal(same, account))
+    assert direct.initialize()
     source.initialize()
-    ours = paper(source, paper_account(source.account_info(), login=LOGIN, commission=account.commission))
+    ours: Any = paper(source, paper_account(source.account_info(), login=LOGIN, commission=account.commission))
     assert shown(ours) == shown(direct)
     for orders in plan:
         for order in orders:
             request = request_of(direct, order)
-            assert request_of(ours, order) == request  # type: ignore[arg-type]
+            assert request_of(ours, order) == request
             assert ours.order_check(request) == direct.order_check(request)
             assert ours.order_send(request) == direct.order_send(request)
         if len(orders) % 3 == 1:  # else nobody looks before the next bar
@@ -91,6 +100,25 @@ def test_the_same_orders_make_the_same_account_to_the_last_bit(
             break
     assert shown(ours)["history_deals_get"] == shown(direct)["history_deals_get"]
     assert source.positions_total() == source.orders_total() == 0
+
+
+PLANS = st.lists(ORDERS, min_size=1, max_size=14)
+
+
+@settings(max_examples=100, deadline=None)
+@given(prices=flat_bars(), spec=st.sampled_from(SPECS), account=st.sampled_from(ACCOUNTS), plan=PLANS)
+def test_on_bars_the_same_orders_make_the_same_account_to_the_last_bit(
+    prices: list[Row], spec: SymbolSpec, account: AccountSpec, plan: list[Any]
+) -> None:
+    compare(market(prices, spec), market(prices, spec), account, plan)
+
+
+@settings(max_examples=100, deadline=None)
+@given(prices=ticks(), spec=st.sampled_from(SPECS), account=st.sampled_from(ACCOUNTS), plan=PLANS)
+def test_on_ticks_the_same_orders_make_the_same_account_to_the_last_bit(
+    prices: pd.DataFrame, spec: SymbolSpec, account: AccountSpec, plan: list[Any]
+) -> None:
+    compare(ReplayMarket({spec.name: (spec, prices)}), ReplayMarket({spec.name: (spec, prices)}), account, plan)
 
 
 @pytest.mark.parametrize(

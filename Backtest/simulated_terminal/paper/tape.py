@@ -107,7 +107,7 @@ class Tape:
         for event, quotes in _events(ticks):
             for name, quote in quotes.items():
                 self._market.series[name].quote = quote
-            # another symbol's tick may have been played that is newer: time does not run backwards
+            # where another symbol's tick was newer, or the server's clock was put back: time does not run backwards here
             self._server.play(event._replace(time_msc=max(event.time_msc, self._server.now_msc)))
 
     def _news(self, name: str, quotes: LiveQuotes, needed: set[str]) -> list[Quote]:
@@ -117,21 +117,20 @@ class Tape:
                 raise Refused(FAILED, c.RES_E_FAIL)  # what the account is worth is not known
             return []
         quotes.open = quotes.freshness.look(newest.time_msc / 1000, self._now().timestamp())
-        if cursor is None:
-            return [newest]
-        if newest.time_msc < cursor.time_msc or newest == quotes.quote:
+        if newest == quotes.quote:
             return []
-        return self._missed(name, newest, cursor) if name in needed else [newest]
+        # an older one: the server's clock was put back, at the end of its summer time
+        at_once = cursor is None or name not in needed or newest.time_msc < cursor.time_msc
+        return [newest] if cursor is None or at_once else self._missed(name, newest, cursor)
 
     def _missed(self, name: str, newest: Quote, cursor: Cursor) -> list[Quote]:
         """The ticks after a cursor up to the newest one, which the history of a slow terminal may not have yet."""
-        ticks = self._source.since(name, cursor)
-        if not ticks:
+        ticks = self._source.since(name, cursor) or []
+        if not ticks and newest.time_msc > cursor.time_msc:
             self._tell_once(
                 f"{name}: the terminal gives no history of ticks; stops and pending orders are looked at on the newest one only"
             )
-            return [newest]
-        return ticks if ticks[-1].time_msc >= newest.time_msc else [*ticks, newest]
+        return ticks if ticks and ticks[-1].time_msc >= newest.time_msc else [*ticks, newest]
 
     def _needed(self) -> set[str]:
         """The symbols on which every tick matters: those with positions or orders, and those that turn their money."""
