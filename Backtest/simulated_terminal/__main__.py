@@ -55,6 +55,7 @@ def market_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--server-time", default="new-york", show_default=True, help="The server's clock: new-york, europe, utc, +3, or a zone."
         ),
+        click.option("--always-open", is_flag=True, help="On a weekend let it be a weekday of the prices, and leave out all sessions."),
         click.option("--account", metavar="FILE", type=Path, help="Keep the account in this file; without it every start is a new one."),
         click.option(
             "--balance", type=click.FloatRange(min=0, min_open=True), default=10_000.0, show_default=True, help="Money to begin with."
@@ -83,6 +84,7 @@ def _wanted(speed: float, given: dict[str, Any]) -> Wanted:
         symbols_file=given["symbols_file"],
         server_time=server_time(given["server_time"]),
         speed=speed,
+        always_open=given["always_open"],
         account=AccountSpec(
             given["balance"], leverage=given["leverage"], margin_mode=MARGIN_MODES[given["margin_mode"]], currency=given["currency"]
         ),
@@ -177,8 +179,8 @@ def _let_sleeping_move(terminal: SimulatedTerminal) -> None:
         try:
             terminal.clock.sleep(seconds)
         except MarketEnded:
-            # not an error that the program could take for one of its own
-            sys.exit("The prices end here.")
+            click.echo("The prices end here.", err=True)
+            sys.exit(0)  # no error that the program could take for one of its own
 
     time.sleep = sleep  # type: ignore[assignment]  # this process is the program's
 

@@ -3,6 +3,7 @@
 The week stays a week: what was a Monday is one, with the sessions and the gaps of then. Nothing here reads a clock.
 """
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ class Wanted:
     account: AccountSpec = field(default_factory=AccountSpec)
     account_file: Path | None = None
     always_open: bool = False  # where there is no trading now: let it be a weekday of the prices, and no sessions
+    execution: int | None = None  # SYMBOL_TRADE_EXECUTION_* of every symbol; None: as the symbols are described
 
 
 class Pace:
@@ -67,16 +69,34 @@ def open_terminal(wanted: Wanted, now: float, monotonic: Callable[[], float]) ->
     """
     prices = _prices(wanted)
     mistakes: list[str] = []
-    for shift in _placements(prices, _shown(wanted, now)):
-        if wanted.always_open:
-            shift = _to_trading(prices, _shown(wanted, now), shift)
+    for shift in _places(wanted, prices, now):
         try:
             return _opened(wanted, {name: (spec, _moved(frame, shift)) for name, (spec, frame) in prices.items()}, now, monotonic)
         except BadInput as error:
             mistakes += [mistake for mistake in error.mistakes if mistake not in mistakes]
-            if wanted.account_file is None or not wanted.account_file.exists():
-                break  # only an account on file may want the prices at another place
     raise BadInput(*mistakes)
+
+
+def _places(wanted: Wanted, prices: Priced, now: float) -> list[pd.Timedelta]:
+    """By how much the prices are to be moved: as they were when the account was begun, where there is one on file."""
+    shown = _shown(wanted, now)
+    found = list(_placements(prices, shown))
+    begun = _begun(wanted.account_file) if wanted.account_file is not None else None
+    if begun is not None:  # which was the time of a price, perhaps from before a weekend: the next best place may have been the best
+        found = [shift for shift in list(_placements(prices, begun))[:2] if shift in found] or found
+    chosen = found[: 1 if begun is None else 2]
+    return [_to_trading(prices, shown, shift) for shift in chosen] if wanted.always_open else chosen
+
+
+def _begun(account_file: Path) -> pd.Timestamp | None:
+    """When the account was begun, on the server's clock: the time of its first step. What is wrong with a file is told elsewhere."""
+    try:
+        with account_file.open(encoding="ascii") as file:
+            next(file)
+            step = json.loads(next(file))
+        return pd.Timestamp(step["now_msc"], unit="ms")
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        return None
 
 
 def _opened(wanted: Wanted, prices: Priced, now: float, monotonic: Callable[[], float]) -> SimulatedTerminal:
@@ -142,7 +162,9 @@ def _prices(wanted: Wanted) -> Priced:
         try:
             frame = _frame(wanted, name)
             spec = retail_symbol(name, frame, offered)
-            found[name] = (replace(spec, sessions=None) if wanted.always_open else spec, frame)
+            open_hours = None if wanted.always_open else spec.sessions
+            execution = spec.execution if wanted.execution is None else wanted.execution
+            found[name] = (replace(spec, sessions=open_hours, execution=execution), frame)
         except BadInput as error:
             mistakes += error.mistakes
     unused = [name for name in wanted.files if wanted.symbols and name not in wanted.symbols]
