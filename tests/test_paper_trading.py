@@ -17,7 +17,7 @@ from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerm
 from Backtest.simulated_terminal.catalogue import retail_symbol
 from Backtest.strategies import LoadedStrategy
 from Live.errors import AnotherInstance, Unreachable, WrongAccount
-from Live.live_trader import Chosen, LiveTrader
+from Live.live_trader import Chosen, LiveTrader, Watcher
 from Live.mt5_connector import OpenedTerminal, kind_of, open_terminal
 from tests.live_runs import WIDE_OPEN, Ran, eurusd, loaded, settings
 from tests.simulated_terminal.paper_terminals import Watched, paper
@@ -82,6 +82,30 @@ def test_a_strategy_makes_the_same_trades_on_paper_as_on_that_terminal_itself(tm
     assert len(would) == ran.count("orders", "status = 'FILLED'") > 5
     (run,) = ran.rows("SELECT mode, terminal, server, login FROM runs")
     assert run == {"mode": "DRY", "terminal": "paper", "server": "Paper at Simulated-Demo", "login": 77_000_001}
+
+
+class Losing(Watcher):
+    """Loses the source for some hours."""
+
+    def __init__(self, source: Watched) -> None:
+        self._source, self._turns = source, 0
+
+    def turned(self, trader: LiveTrader) -> None:
+        self._turns += 1
+        self._source.lost = 12 <= self._turns < 24
+
+
+def test_a_source_that_is_lost_for_hours_leaves_no_open_question(tmp_path: Path) -> None:
+    source = Watched(replay(of_one_price(eurusd(60))))
+    source.initialize()
+    ours = paper(source, initialized=False)
+    config = settings(tmp_path, **{**WIDE_OPEN, "interval_seconds": 3600})
+    trader = LiveTrader(config, Chosen(loaded(InAndOut), {}), OpenedTerminal("paper", ours, source.clock), watcher=Losing(source))
+    ran = Ran(trader.run(), trader, ours, tmp_path)
+    assert ran.code == 0
+    assert [row["event_type"] for row in ran.rows("SELECT event_type FROM events")].count("RECONNECTED") == 1
+    assert ran.count("orders", "status NOT IN ('FILLED', 'CANCELLED', 'FAILED', 'EXPIRED')") == 0
+    assert ran.count("orders", "status = 'FILLED'") > 5
 
 
 # -- opened as the settings say
