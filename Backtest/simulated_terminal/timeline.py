@@ -1,5 +1,6 @@
 """When the prices of which symbols change: the events of a replay, in order, without an object for each (pure)."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
@@ -57,7 +58,7 @@ class Timeline:
 
     def first_from(self, time_msc: float) -> int:
         """The number of the first event at or after a moment; how many events there are, when there is none."""
-        return int(self.times.searchsorted(time_msc))
+        return int(self.times.searchsorted(math.ceil(time_msc)))  # a float would turn the whole array into floats
 
     def openings(self, number: int) -> int:
         """How many of the events before this one were openings or ticks."""
