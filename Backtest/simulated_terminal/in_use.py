@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from Backtest.simulated_terminal.constants import SYMBOL_TRADE_EXECUTION_INSTANT
 from Backtest.simulated_terminal.running_market import Wanted, open_terminal
 from Backtest.simulated_terminal.terminal import SimulatedTerminal
 
@@ -26,6 +27,8 @@ def default_terminal() -> SimulatedTerminal:
     """A retail account on EURUSD, whose market goes on in real time: recorded prices, moved to where the machine's clock is.
 
     There is history before now, and there are days to come. A program can be tried on any day: on one without trading, the
-    prices are those of a weekday.
+    prices are those of a weekday. Orders are executed instantly, as on the demo server of MetaTrader's documentation: its
+    programs ask for fillings that market execution does not know.
     """
-    return open_terminal(Wanted(always_open=True), time.time(), time.monotonic)
+    wanted = Wanted(always_open=True, execution=SYMBOL_TRADE_EXECUTION_INSTANT)
+    return open_terminal(wanted, time.time(), time.monotonic)

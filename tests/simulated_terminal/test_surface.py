@@ -144,6 +144,12 @@ def test_without_a_terminal_in_use_there_is_one_on_which_any_program_can_trade_a
     bought = mt5.Buy("EURUSD", 0.1)
     assert bought.retcode == mt5.TRADE_RETCODE_DONE
     assert mt5.history_deals_get(position=bought.order)[0].time >= mt5.symbol_info_tick("EURUSD").time - 60
+    assert all(mt5.order_check(_market_order(filling)).retcode == 0 for filling in range(3))
+
+
+def _market_order(filling: int) -> dict[str, Any]:
+    price = mt5.symbol_info_tick("EURUSD").ask
+    return {"action": 1, "symbol": "EURUSD", "volume": 0.1, "type": 0, "price": price, "deviation": 20, "type_filling": filling}
 
 
 def test_an_attribute_that_the_module_does_not_have_is_an_attribute_error() -> None:
