@@ -18,6 +18,7 @@ from Live.errors import Misconfigured
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_ENV_FILE = PROJECT_ROOT / ".env"
 KEYRING_SERVICE = "MT5"
+MEASURED = 0  # of WARMUP_BARS: as many as the strategy is measured to need
 LONGEST_SYMBOL = 31  # characters; the terminal keeps 32 with the closing zero
 
 logger = logging.getLogger("LiveTrader")
@@ -66,6 +67,13 @@ def _whole(value: object) -> object:
     if isinstance(value, str):
         return int(value) if re.fullmatch(r"[+-]?[0-9]+", value) else _refuse()
     return value if isinstance(value, int) and not isinstance(value, bool) else _refuse()
+
+
+def _bars(value: object) -> object:
+    """0 stands for `auto` alone, so that a number is a number of bars."""
+    if isinstance(value, str) and value.lower() == "auto":
+        return MEASURED
+    return _whole(value) if value not in (MEASURED, "0") else _refuse()
 
 
 def _finite(value: object) -> object:
@@ -135,6 +143,7 @@ def _refuse() -> NoReturn:
 
 Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 Whole = Annotated[int, BeforeValidator(_whole)]
+WarmupBars = Annotated[int, BeforeValidator(_bars)]
 Number = Annotated[float, BeforeValidator(_finite)]
 Speed = Annotated[float, BeforeValidator(_speed)]
 FilePath = Annotated[Path, BeforeValidator(_filled), AfterValidator(_in_project)]
@@ -187,7 +196,7 @@ class LiveConfig(BaseModel):
     timeframe: TimeframeName = _setting("1h", "a MetaTrader timeframe, such as 1m, 5m, 1h, 4h, 1d, 1w, 1mo or M1, H1, D1, W1, MN1")
     strategy_id: str = _setting("", "letters, digits, dots, dashes and underscores (at most 64), or empty", pattern=r"^[\w.-]{0,64}$")
     magic_number: Whole = _setting(123456, "a whole number from 1 to 9223372036854775807", ge=1, le=2**63 - 1)
-    warmup_bars: Whole = _count(5_000, 1, 1_000_000, " bars")
+    warmup_bars: WarmupBars = _setting(5_000, "auto, or a whole number from 1 to 1000000 bars", ge=0, le=1_000_000)
 
     default_risk_pct: Number = _above_zero(1.0, 100, " percent")
     sizing: Annotated[Literal["auto", "risk", "strategy", "fixed"], BeforeValidator(_lower)] = _setting(

@@ -20,7 +20,7 @@ from Live.live_trader import Chosen, LiveTrader, Watcher
 from Live.locks import hold_record
 from Live.logs import close_logging, setup_logging, terminal
 from Live.mt5_connector import OpenedTerminal, open_terminal
-from Live.strategy_checks import refuse_lookahead
+from Live.strategy_checks import refuse_lookahead, with_measured_warmup
 from Live.summary import print_summary
 
 SIZING_WORDS = {
@@ -48,6 +48,9 @@ def trade_strategy(asked: Asked, config: LiveConfig) -> int:
     KillSwitchFile.of(config).check()
     strategy, params = load_strategy(asked.strategy), parse_params(asked.params)
     check_params(strategy.cls, params)
+    config, measured = with_measured_warmup(config, strategy, params)
+    if measured:
+        terminal().print(measured)
     with contextlib.ExitStack() as resources:
         # before a simulated account is made: a start that is refused leaves nothing behind
         check_record(config.audit_db_path)

@@ -18,15 +18,16 @@ from Backtest.lookahead import Findings, Surprise, look_ahead
 from Backtest.lookahead.check import Progress as Told
 from Backtest.session.playing import Subject
 from Backtest.strategies import LoadedStrategy, check_params, load_strategy, parse_params
-from Backtest.warmup import Warmup, shortest_history
+from Backtest.warmup import FEWEST_BARS, Warmup, shortest_history
 from Live.backtesting_bridge import frame_of
-from Live.config import LiveConfig
+from Live.config import MEASURED, LiveConfig
 from Live.errors import LiveError
 from Live.logs import terminal
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.terminals import kind_of, look_at_terminal
 
 CHECK_FAILED = 6
+LEAST = 1_000  # bars of a warm-up that was measured: after a pause no longer than that the bars of the pause are decided, too
 NEWEST = 5_000  # bars that are looked at, when nobody says otherwise
 FIGURES = ("Return [%]", "Equity Final [$]", "# Trades", "Win Rate [%]", "Sharpe Ratio", "Max. Drawdown [%]")
 
@@ -80,6 +81,29 @@ def measure_warmup(asked: Asked, config: LiveConfig) -> int:
     else:
         Console(highlight=False).print(f"Setting: WARMUP_BARS={longest}")
     return 0
+
+
+def with_measured_warmup(config: LiveConfig, loaded: LoadedStrategy, params: Mapping[str, Any]) -> tuple[LiveConfig, str]:
+    """The settings with a number for WARMUP_BARS=auto, and a sentence about it; as they are, and "", with any other.
+
+    It is twice what the strategy is measured to need on the newest bars of SYMBOLS, for bars that were not looked at; 5,000
+    where it needs all there are, or there are too few to measure it on. Raises BadInput and LiveError as `measure_warmup`.
+    """
+    if config.warmup_bars != MEASURED:
+        return config, ""
+    asked = Asked(str(loaded.path), (), config.timeframe, NEWEST, as_json=False)
+    needed: list[int | None] = []
+    for symbol in config.symbols:
+        bars = _bars(asked, config, symbol)
+        with _progress() as told:
+            enough = len(bars) >= FEWEST_BARS
+            needed.append(shortest_history(Subject(loaded.cls, loaded.backtest, params), bars, progress=told).bars if enough else None)
+    known = [count for count in needed if count is not None]
+    if len(known) < len(needed):
+        count, why = NEWEST, "it needs all of its history, or there is too little to measure it on"
+    else:
+        count, why = max(2 * max(known), LEAST), f"it is measured to need {max(known):,}"
+    return config.model_copy(update={"warmup_bars": count}), f"WARMUP_BARS=auto: {count:,} bars of history; {why}"
 
 
 class KnewTheFuture(LiveError):

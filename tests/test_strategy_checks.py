@@ -14,8 +14,9 @@ from Backtest.strategies import load_strategy
 from Live.__main__ import main
 from Live.config import PROJECT_ROOT
 from Live.live_trader import Chosen, LiveTrader
-from Live.running import _Shown
-from Live.strategy_checks import KnewTheFuture, refuse_lookahead
+from Live.running import Asked as Trade
+from Live.running import _Shown, trade_strategy
+from Live.strategy_checks import KnewTheFuture, refuse_lookahead, with_measured_warmup
 from tests.live_runs import WIDE_OPEN, eurusd, settings, simulated
 
 SMA = PROJECT_ROOT / "Backtest" / "codes" / "sma_cross.py"
@@ -152,3 +153,35 @@ def test_programs_read_what_was_measured(capsys: pytest.CaptureFixture[str]) -> 
     [told] = json.loads(out)["measured"]
     assert code == 0
     assert (told["symbol"], told["bars"], told["measured_on"]) == ("GOOG", 21, 200)
+
+
+def test_a_warmup_that_is_measured_is_twice_what_the_strategy_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("Live.strategy_checks.LEAST", 200)
+    loaded = load_strategy(SMA)
+    given = settings(tmp_path, warmup_bars="auto", sim_prices=prices_file(tmp_path))
+    config, told = with_measured_warmup(given, loaded, {"n1": 20, "n2": 130})
+    assert config.warmup_bars == 262
+    assert told == "WARMUP_BARS=auto: 262 bars of history; it is measured to need 131"
+    config, _ = with_measured_warmup(given, loaded, {})
+    assert config.warmup_bars == 200  # the least
+    assert with_measured_warmup(config, loaded, {}) == (config, "")
+
+
+def test_a_strategy_that_needs_all_history_gets_as_much_as_ever(tmp_path: Path) -> None:
+    file = tmp_path / "endless.py"
+    file.write_text(CENTRED.replace(".rolling(self.n, center=True)", ".expanding()"))
+    config, told = with_measured_warmup(settings(tmp_path, warmup_bars="auto", sim_prices=prices_file(tmp_path)), load_strategy(file), {})
+    assert config.warmup_bars == 5_000
+    assert "it needs all of its history" in told
+
+
+def test_a_run_measures_its_warmup_when_it_is_asked_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = settings(tmp_path, warmup_bars="auto", sim_prices=prices_file(tmp_path), sim_account_dir=f"{tmp_path}/accounts")
+    assert trade_strategy(Trade(str(SMA), (), None, once=False, fresh=False), given) == 0
+    assert "WARMUP_BARS=auto: 1,000 bars of history; it is measured to need 21" in " ".join(capsys.readouterr().err.split())
+
+
+def prices_file(folder: Path) -> str:
+    file = folder / "prices.csv"
+    eurusd(500).to_csv(file)
+    return str(file)
