@@ -1,5 +1,6 @@
 """What backtesting.py's broker would buy (pure): `_Broker._process_orders` of backtesting 0.6.6, without the bars."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,24 @@ Commission = Callable[[float, float], float]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a unit costs: the price that the order meets, the margin ratio, and the commission of (units, price) in cash."""
+    """What a unit costs: the price that the order meets, the margin ratio, and the commission of (units, price) in cash.
+
+    `spread` is the rate that an entry pays on top; `valued_at` the price at which open trades are valued, None: the same.
+    """
 
     price: float
     margin: float
     commission: Commission
+    spread: float = 0.0
+    valued_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a backtest knows of the bar in which an order fills: the price of a market order, and the bar's close."""
+
+    price: float
+    close: float
 
 
 def commission_of(backtest: Mapping[str, Any]) -> Commission:
@@ -33,8 +47,8 @@ def commission_of(backtest: Mapping[str, Any]) -> Commission:
 
 
 def margin_available(cash: float, trades: Sequence[OpenTrade], terms: Terms) -> float:
-    """Cash that is not bound by open `trades`, all valued at the price of `terms`; never below zero."""
-    price = terms.price
+    """Cash that is not bound by open `trades`, all valued as `terms` say; never below zero."""
+    price = terms.price if terms.valued_at is None else terms.valued_at
     size = sum(int(trade.size) for trade in trades)
     equity = cash + (price * size - sum(trade.size * trade.entry_price for trade in trades))
     used = sum(abs(trade.size) * price / (1 / terms.margin) for trade in trades)
@@ -56,6 +70,15 @@ def units_of(size: float, available: float, terms: Terms) -> int:
     return units if size > 0 else -units
 
 
+def adjusted(price: float, size: float, spread: float) -> float:
+    """The price at which an entry is booked: worse by the spread, a rate.
+
+    >>> adjusted(100.0, -1, 0.01)
+    99.0
+    """
+    return price * (1 + math.copysign(spread, size))
+
+
 def can_pay(units: float, size: float, available: float, terms: Terms) -> bool:
     """Whether `units` of an order that was given as `size` fit into the available margin; else backtesting cancels it."""
     return abs(units) * _with_commission(size, terms) <= available * (1 / terms.margin)
@@ -63,4 +86,4 @@ def can_pay(units: float, size: float, available: float, terms: Terms) -> bool:
 
 def _with_commission(size: float, terms: Terms) -> float:
     # per unit of the order as it was given, also where that is a fraction: as backtesting does it
-    return terms.price + terms.commission(size, terms.price) / abs(size)
+    return adjusted(terms.price, size, terms.spread) + terms.commission(size, terms.price) / abs(size)

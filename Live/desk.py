@@ -1,8 +1,10 @@
 """What the symbols of one run share."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from Backtest.bars import Timeframe
+from Backtest.sizing import Foreseen
 from Live.audit_logger import AuditLogger
 from Live.backtesting_bridge import BacktestingBridge
 from Live.config import LiveConfig
@@ -10,6 +12,16 @@ from Live.model import Slot
 from Live.mt5_connector import MT5Connector
 from Live.order_executor import OrderExecutor
 from Live.state_manager import StateManager
+
+
+class Foresight(Protocol):
+    """What a terminal can do that fills as a backtest does (`Backtest.parity_terminal`)."""
+
+    def foresee(self, symbol: str) -> Foreseen:
+        """What a backtest knows when it sizes an entry."""
+
+    def size_at_fill(self, comment: str, size: float) -> None:
+        """Let a waiting order take a fraction of what is free when it fills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +36,7 @@ class Desk:
     bridge: BacktestingBridge
     slot: Slot
     timeframe: Timeframe
+    foresight: Foresight | None = None  # only of a terminal that fills as a backtest does
 
     @property
     def max_signal_age(self) -> float:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from Backtest.sizing import Foreseen, Terms
 from Live.backtesting_bridge import opened_by
 from Live.desk import Desk
-from Live.model import AGAIN, Intent, Kind, Order, Quote, Side, Status, SymbolSpec, Ticket, client_order_id
+from Live.model import AGAIN, Intent, Kind, Order, Quote, Side, Status, SymbolSpec, Ticket, client_order_id, order_key
 from Live.order_requests import (
     Label,
     Levels,
@@ -19,7 +20,7 @@ from Live.order_requests import (
     remove_request,
 )
 from Live.risk import capped
-from Live.sizing import Sizing, TooSmall, check_affordable, lots_of_units, risk_lots, strategy_units
+from Live.sizing import Sizing, TooSmall, check_affordable, lots_of_units, risk_lots, strategy_units, terms_at
 
 # Of a close: it is done, or there was nothing left to close.
 CLOSED_WELL = frozenset({Status.FILLED, Status.CANCELLED})
@@ -129,7 +130,7 @@ class IntentCarrier:
         market = self._market()
         trigger = Trigger(intent.limit, intent.stop, Levels(intent.sl, intent.tp))
         try:
-            lots = self._capped(intent, lots_of_units(self._units_of_waiting(intent, market, trigger), market.spec), market.spec)
+            lots = self._lots_of_waiting(intent, market, trigger)
         except TooSmall as reason:
             self._end(intent, Status.DENIED, str(reason))
             return
@@ -141,6 +142,20 @@ class IntentCarrier:
             instead=lambda quote: self._what_is_left(intent, lots, trigger, quote),
         )
 
+    def size_at_fill(self, intent: Intent) -> bool:
+        """A backtest sizes a fraction when it fills: let a terminal do the same that can. Whether this one does."""
+        foresight, size = self._desk.foresight, intent.size or 0.0
+        if foresight is None or not -1 < size < 1 or self._sizing.rule_for(intent.sl) != "strategy":
+            return False
+        foresight.size_at_fill(order_key(intent.order_id), size)
+        return True
+
+    def _lots_of_waiting(self, intent: Intent, market: Market, trigger: Trigger) -> float:
+        """Lots of an order that waits, within MAX_POSITION_SIZE. Raises TooSmall."""
+        if self.size_at_fill(intent):
+            return market.spec.lot_min
+        return self._capped(intent, lots_of_units(self._units_of_waiting(intent, market, trigger), market.spec), market.spec)
+
     def _what_is_left(self, intent: Intent, lots: float, trigger: Trigger, quote: Quote) -> dict[str, Any] | None:
         """The request in place of one whose price the market has passed: a backtest fills it at the next price, or waits for the limit."""
         market, left = Market(self._market().spec, quote), trigger.at(quote, intent.side)
@@ -149,12 +164,23 @@ class IntentCarrier:
         return None if left == trigger else pending_request(intent.side, lots, market, self._label, trigger=left)
 
     def _units_of_waiting(self, intent: Intent, market: Market, trigger: Trigger) -> float:
-        quote = market.quote
-        price = quote.price_for(intent.side) if trigger.is_met(quote, intent.side) else trigger.price
-        expected = Quote(price, price, quote.epoch)
+        price = market.quote.price_for(intent.side) if trigger.is_met(market.quote, intent.side) else trigger.price
         if self._sizing.rule_for(intent.sl) == "strategy":
-            return abs(strategy_units(self._sizing, intent.size or 0.0, self._desk.state.shown(self._symbol), expected))
-        return market.spec.units(self._lots_by_rule(intent, expected, market.spec))
+            terms = terms_at(self._sizing, price, None)
+            return abs(strategy_units(intent.size or 0.0, self._desk.state.shown(self._symbol), terms))
+        return market.spec.units(self._lots_by_rule(intent, Quote(price, price, market.quote.epoch), market.spec))
+
+    def _foreseen(self) -> Foreseen | None:
+        """What only a backtest knows, where the terminal fills as one; what comes before the entry has happened then."""
+        if self._desk.foresight is None:
+            return None
+        known = self._desk.foresight.foresee(self._symbol)
+        self._desk.state.sync()
+        return known
+
+    def _terms(self, intent: Intent, quote: Quote) -> Terms:
+        known = self._foreseen()
+        return terms_at(self._sizing, known.price if known else quote.price_for(intent.side), known)
 
     def _refusal(self, intent: Intent, blocked: str | None) -> tuple[Status, str] | None:
         """Why an entry is not even tried."""
@@ -212,9 +238,10 @@ class IntentCarrier:
 
     def _units(self, intent: Intent, quote: Quote) -> float:
         """Units that the whole entry stands for, before opposite trades are taken from."""
+        terms = self._terms(intent, quote)
         shown = self._desk.state.shown(self._symbol)
         if self._sizing.rule_for(intent.sl) == "strategy":
-            return abs(strategy_units(self._sizing, intent.size or 0.0, shown, quote))
+            return abs(strategy_units(intent.size or 0.0, shown, terms))
         # a size of our own is the size of the new position: what stands against it is closed beside it
         opposite = sum(abs(trade.size) for trade in shown.open if trade.size * intent.side.sign < 0)
         spec = self._market().spec
@@ -233,7 +260,8 @@ class IntentCarrier:
         """Lots of the new position, within MAX_POSITION_SIZE. Raises TooSmall."""
         desk = self._desk
         if self._sizing.rule_for(intent.sl) == "strategy":
-            check_affordable(self._sizing, intent.size or 0.0, units, desk.state.shown(self._symbol), market.quote)
+            terms = self._terms(intent, market.quote)
+            check_affordable(intent.size or 0.0, units, desk.state.shown(self._symbol), terms)
         return self._capped(intent, lots_of_units(units, market.spec), market.spec)
 
     def _capped(self, intent: Intent, lots: float, spec: SymbolSpec) -> float:

@@ -26,6 +26,7 @@ from Live.kill_switch import KillSwitchFile
 from Live.locks import hold_account
 from Live.model import AccountState, Magic, Order, Position, Slot, Status
 from Live.mt5_connector import MT5Connector, OpenedTerminal
+from Live.mt5_connector.connector import WINDOW
 from Live.order_executor import SECONDS_BETWEEN_READS, OrderExecutor
 from Live.reporter import Reporter, versions
 from Live.state_manager import StateManager
@@ -36,6 +37,7 @@ log = logging.getLogger("LiveTrader")
 CTRL_C = 130
 LATE_BAR_SECONDS = 60  # after its time, during which a bar that has not come yet is looked for every second
 ASKING_TO_END = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+LONG_WEEKEND = 5 * 86_400
 MODES = {0: "DEMO", 1: "DEMO", 2: "REAL"}
 
 
@@ -129,7 +131,7 @@ class LiveTrader:
             hold_account(self._resources, self.slot)
         self.mode = "DRY" if self.config.dry_run else MODES[account.trade_mode]
         self.run_id = self.record.start_run(self._facts(account))
-        self.state = StateManager(self.config, self.connector, self.record, self.slot)
+        self.state = StateManager(self.config, self.connector, self.record, self.slot, look_back=self._look_back())
         self.reporter = Reporter(self.config, self.connector, self.record, self.state)
 
     def _take_up(self) -> None:
@@ -141,7 +143,8 @@ class LiveTrader:
         bridge = BacktestingBridge(
             strategy.cls, terminal=self.terminal.functions, backtest=strategy.backtest, params=self.params, strategy_id=self.strategy_id
         )
-        self.desk = Desk(self.config, self.connector, self.record, self.state, self.executor, bridge, self.slot, self.timeframe)
+        foresight = self.terminal.functions if hasattr(self.terminal.functions, "foresee") else None
+        self.desk = Desk(self.config, self.connector, self.record, self.state, self.executor, bridge, self.slot, self.timeframe, foresight)
         self.traders = {symbol: SymbolTrader(symbol, self.desk) for symbol in self.config.symbols}
         absent = self._recover()
         self._reclose(absent)
@@ -261,6 +264,11 @@ class LiveTrader:
             log.error("the end of the run could not be recorded", extra={"extra_data": {"reason": str(error)}})
 
     # what a run is
+
+    def _look_back(self) -> int:
+        """A terminal that fills as a backtest does fills at the close before, which may be the Friday's."""
+        backdated = hasattr(self.terminal.functions, "foresee") and self.strategy.backtest["trade_on_close"]
+        return WINDOW + (LONG_WEEKEND + 2 * self.timeframe.seconds if backdated else 0)
 
     def why_not(self) -> str:
         """Why no entries are sent at the moment; "" when they are."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from Backtest.decisions import Account
-from Backtest.sizing import Terms, can_pay, commission_of, margin_available, units_of
-from Live.model import Quote, Side, SymbolSpec
+from Backtest.sizing import Foreseen, Terms, can_pay, commission_of, margin_available, units_of
+from Live.model import SymbolSpec
 from Live.risk import lots_for_risk
 
 
@@ -28,9 +28,16 @@ class TooSmall(Exception):
     """Nothing is to be bought; the message says why."""
 
 
-def strategy_units(sizing: Sizing, size: float, account: Account, quote: Quote) -> int:
-    """Whole units, with the sign of `size`, that the backtest would trade at this quote. Raises TooSmall."""
-    terms = _terms(sizing, size, quote)
+def terms_at(sizing: Sizing, price: float, foreseen: Foreseen | None) -> Terms:
+    """What a unit costs at a price; with what only a backtest knows, as it reckons."""
+    backtest = sizing.backtest
+    if foreseen is None:  # a quote has the spread in it, and is what trades are worth now
+        return Terms(price, backtest["margin"], commission_of(backtest))
+    return Terms(price, backtest["margin"], commission_of(backtest), backtest["spread"], foreseen.close)
+
+
+def strategy_units(size: float, account: Account, terms: Terms) -> int:
+    """Whole units, with the sign of `size`, that the backtest would trade on these terms. Raises TooSmall."""
     available = margin_available(account.cash, account.open, terms)
     units = units_of(size, available, terms)
     if not units:
@@ -39,9 +46,8 @@ def strategy_units(sizing: Sizing, size: float, account: Account, quote: Quote) 
     return units
 
 
-def check_affordable(sizing: Sizing, size: float, units: float, account: Account, quote: Quote) -> None:
+def check_affordable(size: float, units: float, account: Account, terms: Terms) -> None:
     """Raise TooSmall where the backtest would cancel an entry of so many units for want of margin."""
-    terms = _terms(sizing, size, quote)
     available = margin_available(account.cash, account.open, terms)
     if not can_pay(units, size, available, terms):
         asked = f"{abs(units):,.0f} units at {terms.price}"
@@ -68,8 +74,3 @@ def lots_of_units(units: float, spec: SymbolSpec) -> float:
     if not lots:
         raise TooSmall(f"{abs(units):,g} units are {wanted:.6g} lots, less than the smallest order of {spec.name}, {spec.lot_min:g} lots")
     return lots
-
-
-def _terms(sizing: Sizing, size: float, quote: Quote) -> Terms:
-    side = Side.BUY if size > 0 else Side.SELL
-    return Terms(quote.price_for(side), sizing.backtest["margin"], commission_of(sizing.backtest))

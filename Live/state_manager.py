@@ -1,7 +1,7 @@
 """What we hold, what the day has cost, and whether we may trade: derived from the record and the terminal at any time."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -38,7 +38,8 @@ KEY_LENGTH = 13  # characters of an order's key in a comment
 class StateManager:
     """Our positions, deals and limits on one account. Only what carries our magic number is ours."""
 
-    def __init__(self, config: LiveConfig, connector: MT5Connector, record: AuditLogger, slot: Slot) -> None:
+    def __init__(self, config: LiveConfig, connector: MT5Connector, record: AuditLogger, slot: Slot, *, look_back: int = WINDOW) -> None:
+        self._look_back = look_back  # seconds before the last look, in which a deal may have appeared since
         self._connector, self._record, self._slot = connector, record, slot
         self.positions: tuple[Position, ...] = ()
         self.waiting: tuple[Order, ...] = ()  # our entries that wait for their price, oldest first
@@ -70,8 +71,8 @@ class StateManager:
         """Bring positions, deals and trades up to date with the terminal; True when a deal is new. Raises Unreachable."""
         active = self._connector.active_orders()  # before the positions: an order that fills in between is seen twice, not never
         held = self._connector.all_positions()
-        deals = self._connector.deals_since(max(0, self._looked_until - WINDOW))
-        fresh = [deal for deal in deals if not self._book.knows(deal.ticket) and self._is_ours(deal)]
+        deals = self._connector.deals_since(max(0, self._looked_until - self._look_back))
+        fresh = self._fresh(deals)
         self.positions = tuple(position for position in held if self._opened(position.magic, position.identifier, position.comment))
         self._others = tuple(position for position in held if position not in self.positions)
         self._kinds = {order.ticket: order.kind for order in active}
@@ -194,9 +195,17 @@ class StateManager:
 
     # deals
 
-    def _is_ours(self, deal: Deal) -> bool:
-        # closing deals may carry a foreign magic or comment: a position's deals are ours when its opening was
-        return deal.position_id in self._book or self._opened(deal.magic, deal.order, deal.comment)
+    def _fresh(self, deals: Iterable[Deal]) -> list[Deal]:
+        """Deals of ours that are new. Closing deals may carry a foreign magic or comment: they are ours when their position's
+        opening was, which may be among the new ones."""
+        fresh: dict[int, Deal] = {}
+        opened: set[int] = set()
+        for deal in deals:
+            known = deal.position_id in self._book or deal.position_id in opened
+            if not self._book.knows(deal.ticket) and (known or self._opened(deal.magic, deal.order, deal.comment)):
+                fresh[deal.ticket] = deal
+                opened.add(deal.position_id)
+        return list(fresh.values())
 
     def _opened(self, magic: int, ticket: int, comment: str) -> bool:
         """Whether an order of this record opened it; the magic number alone may be that of an older record, or of a twin."""

@@ -39,6 +39,8 @@ class SymbolTrader:
         bars, _ = desk.connector.closed_bars(self.symbol, desk.timeframe, desk.config.warmup_bars)
         history = bars[:-1] if self._last is None else [bar for bar in bars if bar.epoch <= self._last]
         self._guarded(lambda: self._session.warm_up(frame_of(history)))
+        for order in desk.state.waiting:
+            self._carrier.size_at_fill(order.intent)
         self._started = True
         if self._last is None and history:
             self._last = history[-1].epoch

@@ -26,6 +26,7 @@ LAYERS = {
     ],
     "Backtest": [
         "run_backtest codes lookahead warmup",
+        "parity_terminal",
         "strategies session simulated_terminal",
         "bars sizing",
         "decisions errors",

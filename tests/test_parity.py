@@ -3,6 +3,8 @@
 import json
 import warnings
 from dataclasses import replace
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from Backtest.bars import builtin_prices
+from Backtest.parity_terminal import ParityTerminal
 from Backtest.simulated_terminal import SimulatedTerminal, parity_symbol
+from Backtest.strategies import LoadedStrategy
 from Live.live_trader import LiveTrader
 from tests.live_runs import Ran, loaded, run_live
 from tests.many_strategies import (
@@ -29,9 +33,11 @@ from tests.many_strategies import (
     KeepingTrades,
     OwnArrays,
     ReversingByFifo,
+    Slower,
     cheap,
     fitted,
 )
+from tests.waiting_strategies import WAITING, DrawnFreely
 
 STRETCH = {"EURUSD": ("H1", 1_000, 1_300), "GOOG": ("D1", 300, 600)}
 
@@ -84,6 +90,21 @@ def assert_parity(folder: Path, strategy: type[Strategy], symbol: str, frame: pd
     return len(stats["_trades"])
 
 
+def as_in_backtest(strategy: LoadedStrategy) -> Any:
+    """Makes terminals that fill as the strategy's backtest does."""
+    return partial(ParityTerminal, backtest=strategy.backtest)
+
+
+def assert_equal_throughout(folder: Path, strategy: type[Strategy], symbol: str, frame: pd.DataFrame, **settings: Any) -> int:
+    """The number of trades that are the same on both sides, where the terminal knows what the backtest knows."""
+    stats, chosen = backtested(strategy, frame, **settings), loaded(strategy, **settings)
+    ran = run_live(folder, chosen, {symbol: frame}, given={"timeframe": STRETCH[symbol][0]}, made_by=as_in_backtest(chosen))
+    assert ran.code == 0
+    assert trades_of_record(ran) == trades_of_backtest(stats)
+    assert ran.trader.final_account.equity == pytest.approx(stats["Equity Final [$]"], rel=1e-9)
+    return len(stats["_trades"])
+
+
 # each strategy on one of the two symbols, in turn; test_session.py has it on the other one
 TURNS = [(case, case.prices[number % len(case.prices)]) for number, case in enumerate(CASES)]
 
@@ -91,6 +112,46 @@ TURNS = [(case, case.prices[number % len(case.prices)]) for number, case in enum
 @pytest.mark.parametrize(("case", "symbol"), [pytest.param(*turn, id="-".join(map(str, turn))) for turn in TURNS])
 def test_the_live_stack_makes_the_trades_of_the_backtest(tmp_path: Path, case: Case, symbol: str) -> None:
     assert assert_parity(tmp_path, fitted(case, symbol), symbol, prices_of(symbol), **case.backtest) > 2
+
+
+def every_way() -> list[dict[str, Any]]:
+    """All combinations of what changes how a broker fills."""
+    flags = [dict(zip(("hedging", "exclusive_orders", "trade_on_close"), way, strict=True)) for way in product((False, True), repeat=3)]
+    return [{**way, "commission": form} for way in flags for form in (0.0, RELATIVE, FIXED, cheap)]
+
+
+# every way meets at least one strategy whose entries wait, and one whose entries do not
+MARKET = list(dict.fromkeys(case.strategy for case in CASES if case.strategy not in (Slower, KeepingTrades)))
+WAYS_IN_TURN: list[tuple[Any, dict[str, Any]]] = [
+    *((WAITING[number % len(WAITING)], way) for number, way in enumerate(every_way())),
+    *((MARKET[number % len(MARKET)], way) for number, way in enumerate(every_way())),
+]
+
+
+@pytest.mark.parametrize(
+    ("number", "strategy", "way"), [pytest.param(n, *turn, id=f"{turn[0].__name__}-{n}") for n, turn in enumerate(WAYS_IN_TURN)]
+)
+def test_what_a_backtest_fills_the_parity_terminal_fills(
+    tmp_path: Path, number: int, strategy: type[Strategy], way: dict[str, Any]
+) -> None:
+    symbol = sorted(STRETCH)[number % 2]
+    more = {"cash": 500_000, "margin": 0.5, "spread": (0, 0.0002)[number // 2 % 2]}
+    frame = prices_of(symbol).iloc[:110]
+    assert assert_equal_throughout(tmp_path, fitted(Case(strategy), symbol), symbol, frame, **way, **more) > 0
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32 - 1), symbol=st.sampled_from(sorted(STRETCH)), first=st.integers(0, 1_900), data=st.data())
+def test_any_strategy_that_does_anything_trades_as_in_its_backtest(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, symbol: str, first: int, data: st.DataObject
+) -> None:
+    way = data.draw(st.sampled_from(every_way()))
+    more = {"margin": data.draw(st.sampled_from([1.0, 0.5, 0.1])), "spread": data.draw(st.sampled_from([0, 0.0003]))}
+    more["cash"] = data.draw(st.sampled_from([10_000, 50_000, 1_000_000]))
+    drawn = {"seed": seed, "room": data.draw(st.floats(0.2, 3.0)), "fractions": data.draw(st.sampled_from([0.0, 0.3, 0.8]))}
+    strategy = type("DrawnFreely", (fitted(Case(DrawnFreely), symbol),), drawn)
+    frame = builtin_prices(symbol).iloc[first : first + 60]
+    assert_equal_throughout(tmp_path_factory.mktemp("drawn"), strategy, symbol, frame, **way, **more)
 
 
 class DyingTerminal(SimulatedTerminal):

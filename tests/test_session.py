@@ -60,19 +60,23 @@ class Recorder:
 
     def after(self, strategy: Strategy, before: tuple[list[Any], list[Any]]) -> None:
         book, levels = before
-        added = [order for order in strategy._broker.orders if order not in book]
-        closes = [("close", self._tickets[id(order.parent_trade)], abs(order.size)) for order in added if _closes(order)]
-        moved = [
-            ("protect", self._tickets[id(t)], t.sl, t.tp) for t, sl, tp in levels if (t.sl, t.tp) != (sl, tp) and not _leaves(t, added)
-        ]
-        placed = [order for order in added if not order.parent_trade]
-        entries = [("enter", order.size, order.limit, order.stop, order.sl, order.tp, order.tag) for order in placed]
-        left = [self._placed[id(order)] for order in book if order not in strategy._broker.orders and id(order) in self._placed]
-        cancelled = [("cancel", *names) for names in left]
-        before_them = len(cancelled + closes + moved)
-        self._placed |= {id(order): (strategy.data.index[-1], before_them + n) for n, order in enumerate(placed)}
-        self._kept += placed
-        self.decided[len(strategy.data) - 1] = cancelled + closes + moved + entries
+        queue = strategy._broker.orders
+        cancelled = [("cancel", *self._placed[id(order)]) for order in book if order not in queue and id(order) in self._placed]
+        steps: list[Any] = list(cancelled)
+        moved = {self._tickets[id(trade)]: (trade.sl, trade.tp) for trade, sl, tp in levels if (trade.sl, trade.tp) != (sl, tp)}
+        for order in [order for order in queue if order not in book]:
+            ticket = self._tickets[id(order.parent_trade)] if order.parent_trade else None
+            if ticket is None:
+                self._placed[id(order)] = (strategy.data.index[-1], len(steps))
+                self._kept.append(order)
+                steps.append(("enter", order.size, order.limit, order.stop, order.sl, order.tp, order.tag))
+            elif _closes(order):
+                steps.append(("close", ticket, abs(order.size)))
+                moved = {one: levels for one, levels in moved.items() if one != ticket or abs(order.size) < abs(order.parent_trade.size)}
+            elif ticket in moved:
+                steps.append(("protect", ticket, *moved.pop(ticket)))
+        taken_away = [("protect", ticket, *now) for ticket, now in moved.items()]
+        self.decided[len(strategy.data) - 1] = steps[: len(cancelled)] + taken_away + steps[len(cancelled) :]
 
     def _of_open(self, trade: Any) -> OpenTrade:
         return OpenTrade(self._tickets[id(trade)], trade.size, trade.entry_price, trade.entry_time, trade.sl, trade.tp, trade.tag)
@@ -96,10 +100,6 @@ class Recorder:
 
 def _closes(order: Any) -> bool:
     return order.parent_trade is not None and not order.is_contingent
-
-
-def _leaves(trade: Any, added: Sequence[Any]) -> bool:
-    return any(_closes(order) and order.parent_trade is trade and abs(order.size) >= abs(trade.size) for order in added)
 
 
 def plain(decisions: Sequence[Decision]) -> list[Any]:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from Backtest.decisions import Account, OpenTrade
 from Backtest.sizing import Terms, can_pay, commission_of, margin_available, units_of
 from Backtest.strategies import DEFAULTS
-from Live.model import Quote, SymbolSpec
-from Live.sizing import Sizing, TooSmall, check_affordable, lots_of_units, risk_lots, strategy_units
+from Live.model import Quote, Side, SymbolSpec
+from Live.sizing import Sizing, TooSmall, check_affordable, lots_of_units, risk_lots, strategy_units, terms_at
 
 SPEC = SymbolSpec("EURUSD", 5, 1e-5, 1e-5, 1e5, 0.01, 0.01, 50.0, 0, 3, 2, "USD")
 UNITS = SymbolSpec("EURUSD", 5, 1e-5, 0.0, 1e5, 1e-5, 1e-5, 1e9, 0, 3, 2, "USD")
@@ -87,8 +87,9 @@ def test_an_order_stands_for_the_units_that_the_backtest_buys(size: float, sign:
     account, quote = Account(10_000.0), Quote(price, price, 0.0)
     expected = bought(sign * size, price, margin=margin, commission=commission, cash=10_000)
     try:
-        units = strategy_units(settings_, sign * size, account, quote)
-        check_affordable(settings_, sign * size, units, account, quote)
+        terms = terms_at(settings_, quote.price_for(Side.BUY if sign > 0 else Side.SELL), None)
+        units = strategy_units(sign * size, account, terms)
+        check_affordable(sign * size, units, account, terms)
     except TooSmall:
         units = 0
     assert units == expected
@@ -119,18 +120,18 @@ def test_margin_is_what_the_backtests_broker_has_free() -> None:
 
 def test_buys_are_sized_at_the_ask_and_sells_at_the_bid() -> None:
     account, spread = Account(100.0), Quote(1.0, 2.0, 0.0)
-    assert strategy_units(sizing(), 0.5, account, spread) == 25
-    assert strategy_units(sizing(), -0.5, account, spread) == -50
+    assert strategy_units(0.5, account, terms_at(sizing(), spread.ask, None)) == 25
+    assert strategy_units(-0.5, account, terms_at(sizing(), spread.bid, None)) == -50
 
 
 def test_what_does_not_pay_for_one_unit_is_said() -> None:
     with pytest.raises(TooSmall, match=r"0\.5 of the free margin of 1\.00 does not pay for one unit at 1\.1002"):
-        strategy_units(sizing(), 0.5, Account(1.0), QUOTE)
+        strategy_units(0.5, Account(1.0), terms_at(sizing(), QUOTE.ask, None))
 
 
 def test_what_the_backtest_would_have_cancelled_is_said() -> None:
     with pytest.raises(TooSmall, match=r"1,000 units at 1\.1002 need more than the free margin of 900\.00"):
-        check_affordable(sizing(), 1_000, 1_000, Account(900.0), QUOTE)
+        check_affordable(1_000, 1_000, Account(900.0), terms_at(sizing(), QUOTE.ask, None))
 
 
 @pytest.mark.parametrize(

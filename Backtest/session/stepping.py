@@ -1,8 +1,7 @@
 """The session: one living strategy, its decisions bar by bar."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -12,9 +11,10 @@ from backtesting import Strategy
 from backtesting._util import _Data, _Indicator, _strategy_indicators
 from backtesting.backtesting import Order, Position, Trade, _Broker, _OutOfMoneyError
 
-from Backtest.decisions import Account, Bar, Cancel, Close, Decision, Enter, Protect
+from Backtest.decisions import Account, Bar, Decision
 from Backtest.session.account_view import AccountView
 from Backtest.session.columns import GrowingBars
+from Backtest.session.deciding import Before, decisions
 from Backtest.session.grafting import Graft, leaving_no_trace
 
 BROKER_SETTINGS = ("cash", "spread", "commission", "margin", "trade_on_close", "hedging", "exclusive_orders")
@@ -27,8 +27,6 @@ BARS_TO_WARM_UP = 1000
 _FOREIGN = (Strategy, _Broker, _Data, Order, Trade, Position, type, ModuleType)
 _OWN_ATTRIBUTES = frozenset({"_indicators", "_broker", "_data", "_params"})
 _FAILURES = (Exception, SystemExit)  # of the strategy's code: told to the caller, never swallowed
-
-Levels = tuple[float | None, float | None]
 
 
 class StrategyFailed(Exception):
@@ -181,7 +179,7 @@ class StrategySession:
     def _next(self) -> tuple[Decision, ...]:
         """Let the strategy decide, unless it is the bar on which only the orders of init() come before the broker."""
         living, broker = self.living, self.living._broker
-        book, levels = list(broker.orders), [(trade, (trade.sl, trade.tp)) for trade in broker.trades]
+        before = Before.of(broker)
         broker.orders += self._from_init
         self._from_init = []
         if len(living._data) > (self._start or 0):
@@ -189,42 +187,13 @@ class StrategySession:
                 living.next()
             except _FAILURES as error:
                 raise StrategyFailed(f"{self._class.__name__}.next() failed: {error!r}") from error
-        return tuple(self._decisions(book, levels))
-
-    def _decisions(self, book: Sequence[Order], levels: Sequence[tuple[Trade, Levels]]) -> Iterator[Decision]:
-        """What next() has changed: cancelled entries, closes in the order of the book, then protection, then entries."""
-        legs, view, now = count(), self._view, self.living._data.index[-1]
-        added, left = _not_in(self.living._broker.orders, book), _not_in(book, self.living._broker.orders)
-        for placed in filter(None, map(view.placed_as, left)):
-            yield Cancel(next(legs), *placed)
-        closing: set[int | None] = set()
-        for order in added:
-            trade = order.parent_trade
-            ticket = None if trade is None or order.is_contingent else view.ticket_of(trade)
-            if ticket is not None:  # closing a trade that is closed already does nothing, as in a backtest
-                full = abs(order.size) >= abs(trade.size)
-                closing |= {ticket} if full else set()
-                yield Close(next(legs), ticket, abs(order.size), full, trade.tag)
-        for trade, before in levels:
-            ticket, levels_now = view.ticket_of(trade), (trade.sl, trade.tp)
-            if ticket is not None and ticket not in closing and levels_now != before:
-                yield Protect(next(legs), ticket, *levels_now)
-        for order in added:
-            if order.parent_trade is None:
-                leg = next(legs)
-                view.note_placed(order, now, leg)
-                yield Enter(leg, order.size, order.sl, order.tp, order.limit, order.stop, order.tag)
+        return tuple(decisions(self._view, before, broker.orders, living._data.index[-1]))
 
     def _note_first(self, bar: pd.Timestamp) -> None:
         """The orders of init() were decided on the bar before the first `next()`."""
         for leg, order in enumerate(self._from_init):
             self._view.note_placed(order, bar, leg)
         self._from_init = []
-
-
-def _not_in(orders: Sequence[Order], others: Sequence[Order]) -> list[Order]:
-    known = {id(order) for order in others}
-    return [order for order in orders if id(order) not in known]
 
 
 def _without_own(strategy: Strategy) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from Backtest.bars import BUILTIN, Timeframe, builtin_prices, read_prices, resample, timeframe, timeframe_of
 from Backtest.errors import BadInput
+from Backtest.parity_terminal import ParityTerminal
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, SymbolSpec, parity_account, parity_symbol
 from Backtest.simulated_terminal.catalogue import catalogue, retail_symbol
 from Backtest.sizing import commission_of
@@ -112,7 +113,14 @@ def _simulated(config: LiveConfig, traded: Traded, resources: ExitStack) -> Open
     path, login = account_file(config, traded, market.fingerprint())
     hold_simulated_account(resources, path)
     account = _account(config, traded.strategy, login=login)
-    terminal = _KeptTerminal(market, account, state_file=path, speed=config.sim_speed, real_sleep=real_sleep)
+    options: dict[str, Any] = {"state_file": path, "speed": config.sim_speed, "real_sleep": real_sleep}
+    # a spread of our own is a cost that the backtest has not: then only the prices are those of a backtest
+    as_in_backtest = config.sim_broker == "parity" and not config.sim_spread_points
+    terminal = (
+        _KeptParityTerminal(market, account, backtest=traded.strategy.backtest, **options)
+        if as_in_backtest
+        else _KeptTerminal(market, account, **options)
+    )
     resources.callback(terminal.close)
     return OpenedTerminal("simulated", terminal, terminal.clock)
 
@@ -132,6 +140,10 @@ class _KeptTerminal(SimulatedTerminal):
     def _commit(self) -> None:
         with keeping():
             super()._commit()
+
+
+class _KeptParityTerminal(_KeptTerminal, ParityTerminal):
+    """With backtesting.py's own broker behind it."""
 
 
 def _account(config: LiveConfig, strategy: LoadedStrategy, *, login: int) -> AccountSpec:
