@@ -108,6 +108,28 @@ def test_a_source_that_is_lost_for_hours_leaves_no_open_question(tmp_path: Path)
     assert ran.count("orders", "status = 'FILLED'") > 5
 
 
+class Switching(Watcher):
+    """Somebody logs the source in to another account."""
+
+    def __init__(self, source: Watched) -> None:
+        self._source, self._turns = source, 0
+
+    def turned(self, trader: LiveTrader) -> None:
+        self._turns += 1
+        if self._turns == 12:
+            self._source.inner._login = 999
+
+
+def test_a_source_that_is_logged_in_to_another_account_ends_the_run(tmp_path: Path) -> None:
+    source = Watched(replay(of_one_price(eurusd(30))))
+    source.initialize()
+    ours = paper(source, initialized=False)
+    config = settings(tmp_path, **{**WIDE_OPEN, "interval_seconds": 3600})
+    trader = LiveTrader(config, Chosen(loaded(InAndOut), {}), OpenedTerminal("paper", ours, source.clock), watcher=Switching(source))
+    with pytest.raises(WrongAccount, match=r"the terminal has changed from account .* to \(999, "):
+        trader.run()
+
+
 # -- opened as the settings say
 
 

@@ -146,7 +146,7 @@ def test_the_constants_are_there_and_other_names_are_not() -> None:
 
 
 def test_the_switches_of_the_source_do_not_hinder_paper_and_its_own_do() -> None:
-    source = watched(1.1)
+    source = watched(1.1, account=AccountSpec(trade_allowed=False, trade_expert=False))  # an investor's password
     source.inner.autotrading, source.inner.api_disabled = False, True
     ours = paper(source)
     info = ours.terminal_info()
