@@ -232,7 +232,7 @@ def test_an_account_that_an_older_version_kept_is_not_continued(prices: Path, tm
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
     assert main(words) == 0
-    monkeypatch.setattr("Live.mt5_connector.terminals.FORMAT", -1)
+    monkeypatch.setattr("Live.mt5_connector.own_accounts.FORMAT", -1)
     assert main(words) == 0
     assert len(list((tmp_path / "accounts").glob("*.jsonl"))) == 2
 
