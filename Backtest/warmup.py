@@ -99,6 +99,9 @@ def shortest_history(subject: Subject, bars: pd.DataFrame, *, progress: Progress
 class _Measurement:
     def __init__(self, subject: Subject, bars: pd.DataFrame, progress: Progress) -> None:
         self._subject, self._bars, self._progress = subject, bars, progress
+        self._plain = play(subject, bars)
+        if self._plain.failure:
+            raise BadInput(f"{subject.cls.__name__} fails on {bars.index[self._plain.failed_at or 0]}: {self._plain.failure}")
         self._longest = 2 * len(bars) // 3  # every place has so many bars before it
         self._lookup = _Lookup(subject, bars)
         self._references: dict[int, tuple[Account, Sequence[Decision] | None]] = {}
@@ -140,11 +143,10 @@ class _Measurement:
     # decisions
 
     def _is_random(self) -> bool:
-        one, other = (play(self._subject, self._bars, seed=seed).states for seed in (1, 2))
-        return one != other
+        return self._plain.states != play(self._subject, self._bars, seed=SEED).states
 
     def _places_to_decide(self) -> list[int]:
-        decided = [bar for bar in decided_bars(play(self._subject, self._bars).states) if bar >= self._longest]
+        decided = [bar for bar in decided_bars(self._plain.states) if bar >= self._longest]
         some = [decided[place] for place in np.linspace(0, len(decided) - 1, PLACES_TO_DECIDE).astype(int)] if decided else []
         return sorted({*some, *self._evenly(3)})
 

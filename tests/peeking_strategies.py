@@ -313,3 +313,13 @@ class OwnDice(Strategy):
             self.buy(size=1000)
         elif self.dice.random() < 0.1:
             self.position.close()
+
+
+class Impossible(Strategy):
+    """A level that backtesting.py takes with the order, and not with the trade."""
+
+    def init(self):
+        pass
+
+    def next(self):
+        self.sell(size=1000, tp=-1)

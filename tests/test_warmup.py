@@ -17,7 +17,7 @@ from Backtest.strategies import DEFAULTS
 from Backtest.warmup import Need, Warmup, shortest_history
 from tests.live_runs import eurusd
 from tests.many_strategies import ByTag
-from tests.peeking_strategies import Dice
+from tests.peeking_strategies import Dice, Impossible
 
 BARS = eurusd(400)
 
@@ -192,5 +192,7 @@ class Broken(Strategy):
 def test_a_strategy_that_fails_and_too_few_bars_are_told_in_a_sentence() -> None:
     with pytest.raises(BadInput, match=r"Broken fails on 400 bars: .*nothing there"):
         measured(Broken)
+    with pytest.raises(BadInput, match=r"Impossible fails on .*0 < price"):
+        measured(Impossible)
     with pytest.raises(BadInput, match="at least 30 are wanted"):
         measured(Lines, BARS.iloc[:20])

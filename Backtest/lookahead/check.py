@@ -117,7 +117,7 @@ class _Search:
         again = self._prepared(seed=SEEDS[1])
         self._plain = play(subject, bars)  # with the generators as they are, as Backtest.run would
         if self._plain.failure:
-            raise BadInput(f"{subject.cls.__name__}.next() fails on {self._time(self._plain.failed_at or 0)}: {self._plain.failure}")
+            raise BadInput(f"{subject.cls.__name__} fails on {self._time(self._plain.failed_at or 0)}: {self._plain.failure}")
         self._columns, self._random = self._sorted_out(again)
         self._notes: list[str] = []
 

@@ -62,7 +62,7 @@ class Played:
     """A backtest: the state after each bar (None where next() was not called), and how it failed, if so."""
 
     states: list[State | None]
-    failure: str = ""  # what the strategy raised, "" when nothing
+    failure: str = ""  # what it raised, "" when nothing
     failed_at: int | None = None  # the bar of that
     counted: "Callable[[], pd.Series[Any]]" = lambda: pd.Series(dtype=object)
 
@@ -122,12 +122,11 @@ class _Stage:
         """Bar i; False when the backtest ends with it."""
         self._steps += 1
         try:
-            self._broker.next()
+            self._broker.next()  # it fails for levels that an order may be placed with, and no trade may have
+            self._strategy.next()
         except _OutOfMoneyError:
             self._ruined = True
             return False
-        try:
-            self._strategy.next()
         except _FAILURES as error:
             self.played.failure, self.played.failed_at = repr(error), i
             return False
