@@ -63,11 +63,19 @@ def serve(terminal: Any, host: str, port: int, *, listening: Callable[[int], Non
     Raises BadInput when it cannot be served there.
     """
     server = make_server(terminal, host, port)
+    threading.excepthook = _client_left
     try:
         listening(server.port)
         server.start()
     finally:
         server.close()
+
+
+def _client_left(args: threading.ExceptHookArgs) -> None:
+    # in place of the traceback of a client's thread
+    said = str(args.exc_value)
+    remedy = "; both ends need the same major version of rpyc" if "message type" in said else ""
+    sys.stderr.write(f"a client was let go: {args.exc_type.__name__}: {said}{remedy}\n")
 
 
 def make_server(terminal: Any, host: str, port: int) -> Any:

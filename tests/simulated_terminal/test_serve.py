@@ -237,3 +237,18 @@ def test_on_a_sunday_the_market_is_closed_unless_it_is_to_be_always_open(real: S
         terminal.initialize()
         answers.append(terminal.order_send(deal(volume=0.01)).retcode)
     assert answers == [10018, 10009]
+
+
+def test_a_client_that_speaks_otherwise_is_let_go_in_a_sentence() -> None:
+    with serving() as other:
+        with socket.create_connection(("127.0.0.1", other.port)) as stranger:
+            stranger.sendall((4).to_bytes(4, "big") + b"\x00" + b"abcd" + b"\n")  # framed as rpyc does, and no message of it
+            stranger.shutdown(socket.SHUT_WR)
+            while stranger.recv(4096):
+                pass
+        remote = RemoteTerminal("127.0.0.1", other.port, timeout=60)
+        assert remote.initialize()
+        remote.shutdown()
+        other.process.terminate()
+        assert other.process.stderr is not None
+        assert "Traceback" not in other.process.stderr.read()
