@@ -7,7 +7,7 @@ from backtesting import Strategy
 from backtesting.lib import TrailingStrategy, crossover, resample_apply
 from backtesting.test import EURUSD
 
-BARS = EURUSD.iloc[1000:1300]
+BARS = EURUSD.iloc[1000:1200]
 FORETOLD = np.sign(BARS["Close"].shift(-1) - BARS["Close"]).to_numpy()
 
 
