@@ -208,10 +208,13 @@ class StateManager:
         return list(fresh.values())
 
     def _opened(self, magic: int, ticket: int, comment: str) -> bool:
-        """Whether an order of this record opened it; the magic number alone may be that of an older record, or of a twin."""
-        if ticket in self._book:
+        """Whether an order of this record opened it; the magic number alone may be that of an older record, or of a twin.
+
+        The ticket is proof enough: a server may forget the magic number.
+        """
+        if ticket in self._book or self._record.order_by_ticket(self._slot, ticket) is not None:
             return True
-        return magic == self._slot.magic and self._order_of(ticket, comment) is not None
+        return magic == self._slot.magic and self._record.order_by_key(comment[:KEY_LENGTH]) is not None
 
     def _order_of(self, ticket: int, comment: str) -> Order | None:
         return self._record.order_by_ticket(self._slot, ticket) or self._record.order_by_key(comment[:KEY_LENGTH])

@@ -1,5 +1,6 @@
 """The whole trader over terminals whose answers go wrong by seed: nothing is sent twice, and nothing ends in a traceback."""
 
+import sqlite3
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from backtesting import Strategy
 
 import Live.reporter
 from Backtest.simulated_terminal import SimulatedTerminal
-from Backtest.simulated_terminal.faults import Chance, FaultyTerminal, Planned, Schedule
+from Backtest.simulated_terminal.faults import At, Chance, FaultyTerminal, Planned, Schedule
 from Live.errors import LiveError
 from Live.live_trader import Chosen, LiveTrader
 from tests.live_runs import WIDE_OPEN, eurusd, loaded, settings, simulated
@@ -120,3 +121,16 @@ def test_the_same_seed_makes_the_same_run(tmp_path: Path) -> None:
     assert first.log.entries == second.log.entries
     assert (first.log.hits, first.seen) == (second.log.hits, second.seen)
     assert len(first.log.entries) > 10
+
+
+def test_what_opened_a_position_is_known_by_its_ticket_where_the_server_forgets_the_magic(tmp_path: Path) -> None:
+    schedule = Schedule([Planned(At(0.0), "magic_missing", {"deals": "opening"})])
+    ran = run(tmp_path, schedule)
+    assert ran.code == 0
+    with sqlite3.connect(tmp_path / "audit.db") as db:
+        (recorded,) = db.execute("SELECT count(*) FROM fills").fetchone()
+        (trades,) = db.execute("SELECT count(*) FROM trades").fetchone()
+    ran.terminal.inner.initialize()
+    truth = [deal for deal in ran.terminal.inner.history_deals_get(*ALL) if deal.position_id]
+    assert recorded == len(truth)
+    assert trades == sum(deal.entry != 0 for deal in truth)
