@@ -483,3 +483,17 @@ def test_copy_rates_from_py_doc() -> None:
     assert (len(rates), rates[0]["time"], rates[-1]["time"]) == (10, first, last)
     assert rates[-1].tolist() == (last, 1.11051, 1.11093, 1.11017, 1.11041, 2448, 1, 0)
     assert (np.diff(rates["time"]) > 0).all()
+
+
+def test_copy_ticks_from_py_doc() -> None:
+    first = 1578614400987
+    stamps = [first - 5000, first - 4000, *(first + 250 * n for n in range(100_010))]
+    index = pd.DatetimeIndex(pd.to_datetime(stamps, unit="ms"))
+    frame = pd.DataFrame({"Bid": 1.11051, "Ask": 1.11069}, index=index)
+    made = SimulatedTerminal(ReplayMarket({"EURUSD": (symbol(), frame)}, start=index[-1].to_pydatetime().replace(tzinfo=UTC)))
+    made.initialize()
+    ticks = made.copy_ticks_from("EURUSD", datetime(2020, 1, 10, tzinfo=UTC), 100_000, made.COPY_TICKS_ALL)
+    assert len(ticks) == 100_000
+    row = dict(zip(ticks.dtype.names, ticks[0].tolist(), strict=True))
+    assert row.pop("flags") & 6 == 6  # bid and ask; the documentation's 134 has an undocumented bit more
+    assert tuple(row.values()) == (1578614400, 1.11051, 1.11069, 0.0, 0, first, 0.0)
