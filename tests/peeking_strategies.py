@@ -213,6 +213,28 @@ class PreparedOnTheClass(Strategy):
             self.position.close()
 
 
+def with_a_table(bars):
+    table = {"EURUSD": bars.assign(ahead=bars["Close"].shift(-1))}
+
+    class ClosedOver(Strategy):
+        """A function's own table has a column of what comes."""
+
+        def init(self):
+            pass
+
+        def next(self):
+            row = table["EURUSD"].loc[self.data.index[-1]]
+            if row["ahead"] > row["Close"] and not self.position:
+                self.buy(size=1000)
+            elif row["ahead"] < row["Close"] and self.position:
+                self.position.close()
+
+    return ClosedOver
+
+
+ClosedOver = with_a_table(BARS)
+
+
 # clean
 
 
@@ -265,6 +287,22 @@ class OtherSymbol(Strategy):
         if len(known) > 30 and known.iloc[-1] > known.iloc[-30:].mean() and not self.position:
             self.buy(size=1000)
         elif self.position and known.iloc[-1] < known.iloc[-30:].mean():
+            self.position.close()
+
+
+SLOWLY = pd.Series(np.linspace(1.0, 2.0, len(BARS)), index=BARS.index)
+
+
+class OutsideTrend(Strategy):
+    """Has a series of its own, as long as its data, that says nothing of what comes."""
+
+    def init(self):
+        pass
+
+    def next(self):
+        if SLOWLY.loc[self.data.index[-1]] % 0.1 < 0.05 and not self.position:
+            self.buy(size=1000)
+        elif self.position and self.data.Close[-1] > self.data.Close[-2]:
             self.position.close()
 
 

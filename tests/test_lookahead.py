@@ -59,6 +59,7 @@ PLANTED = [
     (peeking.LastOfList, "next()", Kind.DECIDED, "self.lines is not cut to the bars so far", None),
     (peeking.Beneath, "next()", Kind.DECIDED, "memory behind its data", None),
     (peeking.GlobalFrame, "BARS", Kind.OUTSIDE, "rows of later bars", None),
+    (peeking.ClosedOver, "table in next()['EURUSD']['ahead']", Kind.OUTSIDE, "1 bar later", None),
     (peeking.PreparedOnTheClass, "PreparedOnTheClass.foretold", Kind.OUTSIDE, "1 bar later", None),
 ]
 
@@ -76,7 +77,7 @@ def test_a_planted_lookahead_is_named(strategy: type[Strategy], name: str, kind:
 
 CLEAN = [
     *(peeking.Trend, peeking.Exponential, peeking.Cumulated, peeking.ByFourier, peeking.ClosedDay, peeking.ShiftedBack),
-    *(peeking.FilledForwards, peeking.OtherSymbol, peeking.EarlyTrailing, peeking.NeedsBars),
+    *(peeking.FilledForwards, peeking.OtherSymbol, peeking.OutsideTrend, peeking.EarlyTrailing, peeking.NeedsBars),
 ]
 
 

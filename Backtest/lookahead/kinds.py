@@ -13,7 +13,7 @@ Column = npt.NDArray[np.float64]
 # Sums that are added up in another order differ in the last few bits; what knows the future differs by far more.
 OF_ITS_RANGE, OF_ITS_SIZE = 1e-6, 1e-12
 FARTHEST_SHIFT = 100  # bars that are tried for "this is the close of k bars later"
-BETRAYED_BARS, ENOUGH_BARS, TELLING = (1, 2, 3, 5, 10), 100, 0.25
+BETRAYED_BARS, ENOUGH_BARS, TELLING, SIGMAS = (1, 2, 3, 5, 10), 100, 0.25, 6
 SOME_CUTS = 3
 FEW_BARS = 30  # statistics of fewer are no evidence of a kind
 
@@ -183,14 +183,17 @@ def betrays(values: Column, close: Column) -> int | None:
     """How many bars ahead a column goes with what the price does; None where it does not.
 
     Measured by the rank correlation of the values, and of their distance from the price, with the returns of the next bars:
-    what is made from the past alone does not come near a quarter.
+    what is made from the past alone does not come near a quarter, nor near six standard errors (returns of k bars overlap, so
+    that every k-th counts).
     """
     for ahead in BETRAYED_BARS:
         with np.errstate(invalid="ignore", divide="ignore"):
             later = close[ahead:] / close[:-ahead] - 1
         for signal in (values[:-ahead], values[:-ahead] - close[:-ahead]):
             both = np.isfinite(signal) & np.isfinite(later)
-            if both.sum() >= ENOUGH_BARS and abs(_rank_correlation(signal[both], later[both])) > max(TELLING, 6 / both.sum() ** 0.5):
+            if both.sum() >= ENOUGH_BARS and abs(_rank_correlation(signal[both], later[both])) > max(
+                TELLING, SIGMAS * (ahead / both.sum()) ** 0.5
+            ):
                 return ahead
     return None
 
