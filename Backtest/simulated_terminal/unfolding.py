@@ -2,7 +2,8 @@
 
 A bar of open, high, low and close does not say when its extremes were. So it comes about in two moments that carry the
 same second, that of its open: first the open, at which a trader who decided on the bar before can act; half a second
-later all of the rest. A finer market (ticks) replaces this module.
+later all of the rest. Where a level lies inside the bar, `triggers` says what fills, and in which order. Ticks unfold by
+themselves: `tick_series`.
 """
 
 from typing import NamedTuple

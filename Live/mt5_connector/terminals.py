@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from Backtest.bars import BUILTIN, Timeframe, builtin_prices, read_prices, resample, timeframe, timeframe_of
+from Backtest.bars import BUILTIN, Timeframe, builtin_prices, is_ticks, read_bars_or_ticks, resample, timeframe, timeframe_of
 from Backtest.errors import BadInput
 from Backtest.parity_terminal import ParityTerminal
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, SymbolSpec, parity_account, parity_symbol
 from Backtest.simulated_terminal.catalogue import catalogue, retail_symbol
+from Backtest.simulated_terminal.symbols import digits_of
 from Backtest.sizing import commission_of
 from Backtest.strategies import DEFAULTS, LoadedStrategy
 from Live.clock import Clock, SystemClock, real_sleep
@@ -132,6 +133,16 @@ def simulated_market(config: LiveConfig) -> ReplayMarket:
     return ReplayMarket({name: (_spec(config, name, frame), frame) for name, frame in prices.items()}, timeframe=steps)
 
 
+def _ticks(config: LiveConfig, symbol: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The ticks of a symbol, of which the terminal builds the bars of any timeframe."""
+    if config.sim_broker == "parity":
+        raise BadInput(
+            f"{config.sim_prices[symbol]}: it holds ticks, and SIM_BROKER=parity replays bars, as a backtest does; set SIM_BROKER=retail"
+        )
+    digits = digits_of(frame)
+    return frame.assign(Ask=(frame["Ask"] + config.sim_spread_points * 10.0**-digits).round(digits))
+
+
 def _spec(config: LiveConfig, name: str, frame: pd.DataFrame) -> SymbolSpec:
     return parity_symbol(name, frame) if config.sim_broker == "parity" else retail_symbol(name, frame, catalogue(config.sim_symbols))
 
@@ -153,7 +164,7 @@ def _account(config: LiveConfig, strategy: LoadedStrategy, *, login: int) -> Acc
 
 
 def _prices(config: LiveConfig, steps: Timeframe) -> dict[str, pd.DataFrame]:
-    """Each symbol's bars in the timeframe that is traded."""
+    """Each symbol's bars in the timeframe that is traded, or its ticks."""
     found: dict[str, pd.DataFrame] = {}
     mistakes: list[str] = []
     for symbol in config.symbols:
@@ -168,7 +179,9 @@ def _prices(config: LiveConfig, steps: Timeframe) -> dict[str, pd.DataFrame]:
 
 def _in_steps(config: LiveConfig, symbol: str, steps: Timeframe) -> pd.DataFrame:
     if config.sim_prices:
-        frame = read_prices(config.sim_prices[symbol])
+        frame = read_bars_or_ticks(config.sim_prices[symbol])
+        if is_ticks(frame):
+            return _ticks(config, symbol, frame)
         given = timeframe_of(frame)
     else:
         frame = builtin_prices(symbol)
