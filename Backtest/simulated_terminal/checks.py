@@ -1,7 +1,8 @@
 """What can be wrong with a trade request (pure): the rules in the order in which they are looked at.
 
-A rule answers with a return code, or 0 when it has no objection. Order and codes: the reference's §4.13 and §6, which
-infer most of them from logs.
+A rule answers with a return code, or 0 when it has no objection. Codes: the documentation's list of return codes
+(https://www.mql5.com/en/docs/constants/errorswarnings/enum_trade_return_codes). Which of them comes first, and some of
+them, are inferred from published logs [I].
 """
 
 import math

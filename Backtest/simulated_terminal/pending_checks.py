@@ -1,6 +1,7 @@
 """What can be wrong with a request about a pending order (pure): placing, changing and removing it.
 
-Distances are in whole points; the tables are the reference's §4.2, §4.5 and §4.7.
+Distances are in whole points. Sides and distances: https://www.mql5.com/en/articles/2555, lifetimes:
+https://www.mql5.com/en/docs/constants/tradingconstants/orderproperties.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a position costs or earns overnight (pure). Modes and the triple day: the reference's §5.6."""
+"""What a position costs or earns overnight (pure). Modes: https://www.mql5.com/en/docs/constants/environment_state/marketinfoconstants."""
 
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal import money

@@ -1,4 +1,4 @@
-"""What calls may be given, and how they are refused: the vectors `py_arg_errors`, and the rules behind them."""
+"""What calls may be given, and how they are refused: the rules of the compiled core of MetaTrader5 5.0.6231."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
