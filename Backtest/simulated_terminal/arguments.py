@@ -1,7 +1,7 @@
 """The argument rules of the package's compiled core (pure): what a call may be given, and how it is refused.
 
 Two kinds of refusal, as there: `Refused` ends the call with None (or False) and a last_error; SystemError reaches the
-caller, as when CPython finds a value together with a pending exception. Source: core-facts of MetaTrader5 5.0.6231.
+caller, as when CPython finds a value together with a pending exception. Source: the compiled core of MetaTrader5 5.0.6231.
 """
 
 import operator
