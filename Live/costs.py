@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -189,7 +190,7 @@ def _spread(terminal: Any, info: Any, steps: int, between: tuple[int, int]) -> S
     first, last = between
     parts = []
     for begin in range(first, last + 1, DAY):  # a day at a time: a week of a busy symbol is millions of ticks
-        ticks = terminal.copy_ticks_range(info.name, max(1, begin), min(begin + DAY - 1, last), COPY_TICKS_INFO)
+        ticks = terminal.copy_ticks_range(info.name, _moment(begin), _moment(min(begin + DAY - 1, last)), COPY_TICKS_INFO)
         if ticks is not None and len(ticks):
             parts.append((ticks["bid"].astype(float), ticks["ask"].astype(float), ticks["time"].astype("int64")))
     if parts:
@@ -198,11 +199,16 @@ def _spread(terminal: Any, info: Any, steps: int, between: tuple[int, int]) -> S
         if sane.any():
             points = np.round((ask - bid)[sane] / info.point, 3)  # the difference of two prices has stray last bits
             return spread_of(points, bid[sane], time[sane], point=info.point, source="ticks")
-    bars = terminal.copy_rates_range(info.name, steps, max(1, first), last)
+    bars = terminal.copy_rates_range(info.name, steps, _moment(first), _moment(last))
     if bars is None or not len(bars) or not bars["spread"].any():
         return None
     points, closes, times = bars["spread"].astype(float), bars["close"].astype(float), bars["time"].astype("int64")
     return spread_of(points, closes, times, point=info.point, source="bars")
+
+
+def _moment(epoch: int) -> datetime:
+    """Server seconds as the package takes them for UTC; mt5linux 0.1.10 takes no numbers here."""
+    return datetime.fromtimestamp(max(1, epoch), UTC)
 
 
 def _deals(terminal: Any, symbol: str, now: int) -> list[Any]:

@@ -15,7 +15,9 @@ from Backtest.simulated_terminal.catalogue import retail_symbol
 from Live.__main__ import main
 from Live.costs import Costs, commission_rates, costs_of, print_costs, swap_rate
 from Live.errors import Misconfigured, Unreachable
+from Live.mt5_connector.remote import RemoteTerminal
 from tests.live_runs import eurusd, settings
+from tests.served import served_here
 
 H1 = timeframe("H1")
 
@@ -147,3 +149,14 @@ def test_the_command_prints_arguments_to_copy(tmp_path: Path, capsys: pytest.Cap
 def test_a_symbol_without_prices_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["costs", "XAUUSD"]) == 2
     assert "no prices of XAUUSD" in capsys.readouterr().err
+
+
+def test_costs_of_a_terminal_on_another_machine_are_those_of_that_terminal() -> None:
+    terminal = opened(with_spread(12), commission=0.00004)
+    with served_here(terminal) as port:
+        remote = RemoteTerminal("127.0.0.1", port, timeout=60)
+        assert remote.initialize()
+        found = costs_of(remote, "EURUSD", H1.mt5, 30)
+        remote.shutdown()
+    assert terminal.initialize()
+    assert found == costs_of(terminal, "EURUSD", H1.mt5, 30)
