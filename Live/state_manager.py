@@ -26,7 +26,7 @@ from Live.risk import (
     TradingSwitchedOn,
     first_denial,
 )
-from Live.trade_book import KILL_SWITCH, Exit, TradeBook, open_trade, waiting_order
+from Live.trade_book import KILL_SWITCH, Exit, TradeBook, account_of, open_trade, waiting_order
 
 log = logging.getLogger("LiveTrader")
 
@@ -132,6 +132,11 @@ class StateManager:
             cash -= sum(made.deal.money for made in self._book.late(symbol, before))
             trades, closed = self._book.as_of(trades, symbol, spec, before)
         return Account(cash / self._rate(spec, account), tuple(trades), closed, tuple(self._orders_shown(symbol, before)))
+
+    def shown_before(self, symbol: str, timeframe: str, since: int) -> dict[pd.Timestamp, Account]:
+        """The accounts that the strategy was shown on the bars from `since` on (server seconds), as they are on record."""
+        found, closed = self._record.accounts_shown(self._slot, symbol, timeframe, since), self._book.closed(symbol)
+        return {pd.Timestamp(epoch, unit="s"): account_of(facts, closed) for epoch, facts in found.items()}
 
     def _orders_shown(self, symbol: str, before: int | None) -> Iterator[WaitingOrder]:
         """Our entries that wait; with `before` also those that have been filled since then."""

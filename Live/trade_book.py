@@ -1,13 +1,14 @@
 """Our trades as the deals tell them (pure): deals in, open and closed trades out."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from typing import Any
 
 import pandas as pd
 
-from Backtest.decisions import ClosedTrade, OpenTrade, WaitingOrder
+from Backtest.decisions import Account, ClosedTrade, OpenTrade, WaitingOrder
 from Live.model import Deal, Order, Position, Side, SymbolSpec
 
 EXPERT = 3
@@ -127,6 +128,20 @@ def waiting_order(order: Order, bar: pd.Timestamp, *, activated: bool) -> Waitin
     intent = order.intent
     stop = None if activated else intent.stop
     return WaitingOrder(bar, intent.number, intent.size or 0.0, intent.limit, stop, intent.sl, intent.tp, intent.tag)
+
+
+def facts_of(account: Account) -> dict[str, object]:
+    """An account as it is put on record; of the closed trades only how many there were, since they are on record themselves."""
+    trades = [(each.ticket, each.size, each.entry_price, each.entry_time.isoformat(), each.sl, each.tp, each.tag) for each in account.open]
+    orders = [(each.bar.isoformat(), each.leg, each.size, each.limit, each.stop, each.sl, each.tp, each.tag) for each in account.orders]
+    return {"cash": account.cash, "open": trades, "orders": orders, "closed": len(account.closed)}
+
+
+def account_of(facts: Mapping[str, Any], closed: Sequence[ClosedTrade]) -> Account:
+    """The account that was put on record; `closed` are all trades that were closed since, and before."""
+    trades = tuple(OpenTrade(ticket, size, price, pd.Timestamp(time), *rest) for ticket, size, price, time, *rest in facts["open"])
+    orders = tuple(WaitingOrder(pd.Timestamp(bar), *rest) for bar, *rest in facts["orders"])
+    return Account(facts["cash"], trades, closed[: facts["closed"]], orders)
 
 
 def _together(first: Deal, more: Deal) -> Deal:

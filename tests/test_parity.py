@@ -37,7 +37,7 @@ from tests.many_strategies import (
     cheap,
     fitted,
 )
-from tests.waiting_strategies import WAITING, DrawnFreely
+from tests.waiting_strategies import WAITING, DrawnFreely, GoodForSomeBars, Ranged
 
 STRETCH = {"EURUSD": ("H1", 1_000, 1_300), "GOOG": ("D1", 300, 600)}
 
@@ -194,6 +194,50 @@ def test_a_trader_that_is_stopped_and_started_again_and_again_makes_the_trades_o
     ran = run_live(tmp_path, loaded(strategy), frame)
     assert [*codes, ran.code] == [1, 1, 1, 1, 0]
     assert trades_of_record(ran) == trades_of_backtest(backtested(strategy, frame))
+
+
+class CountingWhatItSees(Ranged):
+    """Keeps counts that only the account that it was shown can tell, and acts on them."""
+
+    def init(self):  # type: ignore[no-untyped-def]
+        super().init()
+        self.seen, self.cancelled, self.mine = 0, 0, []
+
+    def next(self):  # type: ignore[no-untyped-def]
+        self.seen += len(self.trades)
+        waiting = [order for order in self.mine if order in self.orders]
+        if len(waiting) > 2:
+            waiting[0].cancel()
+            self.cancelled += 1
+        if len(self.data) % 3 == 0 and len(self.trades) < 3:
+            self.mine.append(
+                self.buy(size=self.units * (1 + (self.seen + self.cancelled) % 3), limit=self.price - self.room, tag=self.seen)
+            )
+        if self.seen % 7 == 6:
+            self.position.close()
+
+
+@pytest.mark.parametrize("strategy", [CountingWhatItSees, GoodForSomeBars], ids=lambda strategy: strategy.__name__)
+def test_orders_that_wait_while_a_trader_is_stopped_are_the_same_to_it_afterwards(tmp_path: Path, strategy: type[Strategy]) -> None:
+    frame, stops = prices_of("EURUSD").iloc[:150], [31, 60, 61, 100]
+    # an account that a backtest cannot have: every other fill is earlier or later than there
+    spread = frame.assign(Spread=[8 * (number % 5) for number in range(len(frame))])
+
+    def stop(trader: LiveTrader) -> None:
+        if stops and trader.terminal.clock.progress[0] >= stops[0]:  # type: ignore[attr-defined]  # a replay's clock
+            stops.pop(0)
+            raise Stopped
+
+    (through, broken) = (tmp_path / "through", tmp_path / "broken")
+    through.mkdir()
+    broken.mkdir()
+    expected = run_live(through, loaded(strategy), spread)
+    assert [run_live(broken, loaded(strategy), spread, on_turn=stop).code for _ in range(4)] == [1] * 4
+    found = run_live(broken, loaded(strategy), spread)
+    decided = "SELECT bar_time, signal, size, limit_price, stop_loss, take_profit, tag FROM signals WHERE signal <> 'HOLD' ORDER BY id"
+    assert found.rows(decided) == expected.rows(decided)
+    assert trades_of_record(found) == trades_of_record(expected)
+    assert found.count("signals", "signal = 'CANCEL'") > 3
 
 
 FORMS = st.sampled_from([{}, {"commission": RELATIVE}, {"commission": FIXED}, {"commission": cheap}])

@@ -9,6 +9,7 @@ from Live.audit_logger.chain import first_broken_link
 from Live.errors import Misconfigured
 
 SCHEMA_VERSION = 2
+TABLES_SINCE = {2: ("history", "warm_ups")}  # version: the tables that are new in it, whose indices and triggers are named after them
 ANOTHER_FILE = "choose a file in a folder that you may write to"
 
 # What SQLite calls it (the beginning of sqlite_errorname): what is wrong, and what to do.
@@ -102,7 +103,7 @@ def _check_owner(db: sqlite3.Connection) -> None:
             f"it was made by a newer version of this program (schema {version}, this one knows {SCHEMA_VERSION}); "
             "update the program, or choose another file"
         )
-    if found != (_our_names() if version else set()):
+    if found != _names_of(version):
         raise _Unusable("it is another program's database, or was changed by one; choose another file")
 
 
@@ -129,6 +130,12 @@ def _version(db: sqlite3.Connection) -> int:
 def _names(db: sqlite3.Connection) -> set[tuple[str, str]]:
     """Tables, indices and triggers: a record without its triggers keeps no promises."""
     return {(row[0], row[1]) for row in db.execute("SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%'")}
+
+
+def _names_of(version: int) -> set[tuple[str, str]]:
+    """What a record of this version has; nothing, where it is not one yet."""
+    younger = [table for since, tables in TABLES_SINCE.items() if since > version for table in tables]
+    return {(kind, name) for kind, name in _our_names() if not any(table in name for table in younger)} if version else set()
 
 
 @functools.cache
