@@ -100,6 +100,11 @@ def test_a_part_of_a_session_begins_with_what_was_earned_before(session: Ran) ->
     assert 0 < part.stats["# Trades"] < whole.stats["# Trades"]
 
 
+def test_a_run_is_reported_alone_when_it_is_asked_for(session: Ran) -> None:
+    assert differing(only(session.folder).stats, only(session.folder, Wanted(run=session.trader.run_id))) == {}
+    assert differing(only(session.folder).stats, only(session.folder, Wanted(slot=str(session.trader.slot)))) == {}
+
+
 def test_a_changed_strategy_file_is_noted_and_not_run(session: Ran, tmp_path: Path) -> None:
     shutil.copytree(session.folder, tmp_path / "copy")
     file = session.folder / "sma_cross.py"
