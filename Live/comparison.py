@@ -28,7 +28,11 @@ class Decided(NamedTuple):
 
 
 class Traded(NamedTuple):
-    """One trade, or what is open at the end: then `exit_bar` and `exit_price` are None."""
+    """One trade, or what is open at the end: then `exit_bar` and `exit_price` are None.
+
+    The profit is that before commission: of a trade that is closed in parts backtesting.py counts the fixed part of the
+    entry's commission in each of them, though its cash pays it once. What is paid in all is in the equity.
+    """
 
     entry_bar: pd.Timestamp
     exit_bar: pd.Timestamp | None
@@ -36,7 +40,7 @@ class Traded(NamedTuple):
     entry_price: float
     exit_price: float | None
     tag: object
-    profit: float  # net of commission
+    profit: float
 
 
 @dataclass(frozen=True, slots=True)

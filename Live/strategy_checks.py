@@ -48,11 +48,11 @@ def check_lookahead(asked: Asked, config: LiveConfig) -> int:
 
     Raises BadInput, or LiveError where the bars come from a terminal that cannot be reached.
     """
-    loaded, subject = _subject(asked)
+    loaded, subject = subject_of(asked)
     red = False
     answers = []
     for symbol in config.symbols:
-        bars = _bars(asked, config, symbol)
+        bars = bars_of(asked, config, symbol)
         with _progress() as told:
             findings = look_ahead(subject, bars, progress=told)
         red = red or findings.is_red
@@ -66,10 +66,10 @@ def check_lookahead(asked: Asked, config: LiveConfig) -> int:
 
 def measure_warmup(asked: Asked, config: LiveConfig) -> int:
     """Measure how many bars a strategy needs before it decides as with all history, and print it; 0. Raises as `check_lookahead`."""
-    loaded, subject = _subject(asked)
+    loaded, subject = subject_of(asked)
     answers, longest = [], 0
     for symbol in config.symbols:
-        bars = _bars(asked, config, symbol)
+        bars = bars_of(asked, config, symbol)
         with _progress() as told:
             found = shortest_history(subject, bars, progress=told)
         answers.append({"symbol": symbol, **as_json(found)})
@@ -94,7 +94,7 @@ def with_measured_warmup(config: LiveConfig, loaded: LoadedStrategy, params: Map
     asked = Asked(str(loaded.path), (), config.timeframe, NEWEST, as_json=False)
     needed: list[int | None] = []
     for symbol in config.symbols:
-        bars = _bars(asked, config, symbol)
+        bars = bars_of(asked, config, symbol)
         with _progress() as told:
             enough = len(bars) >= FEWEST_BARS
             needed.append(shortest_history(Subject(loaded.cls, loaded.backtest, params), bars, progress=told).bars if enough else None)
@@ -151,13 +151,15 @@ def _facts(loaded: LoadedStrategy, subject: Subject) -> dict[str, Any]:
     return {"strategy": str(loaded.path), "class": loaded.cls.__name__, "sha256": loaded.sha256, "params": dict(subject.params)}
 
 
-def _subject(asked: Asked) -> tuple[LoadedStrategy, Subject]:
+def subject_of(asked: Asked) -> tuple[LoadedStrategy, Subject]:
+    """The strategy and its parameters. Raises BadInput."""
     loaded, params = load_strategy(asked.strategy), parse_params(asked.params)
     check_params(loaded.cls, params)
     return loaded, Subject(loaded.cls, loaded.backtest, params)
 
 
-def _bars(asked: Asked, config: LiveConfig, symbol: str) -> pd.DataFrame:
+def bars_of(asked: Asked, config: LiveConfig, symbol: str) -> pd.DataFrame:
+    """The bars that are asked for: of a price file, shipped ones, or those of a real terminal. Raises BadInput and LiveError."""
     if config.sim_prices or kind_of(config) == "simulated":
         frame = read_prices(config.sim_prices[symbol]) if config.sim_prices else builtin_prices(symbol)
         if asked.steps and timeframe(asked.steps) != timeframe_of(frame):

@@ -124,7 +124,7 @@ def test_the_same_seed_makes_the_same_run(tmp_path: Path) -> None:
 
 
 def test_what_opened_a_position_is_known_by_its_ticket_where_the_server_forgets_the_magic(tmp_path: Path) -> None:
-    schedule = Schedule([Planned(At(0.0), "magic_missing", {"deals": "opening"})])
+    schedule = Schedule((Planned(At(0.0), "magic_missing", {"deals": "opening"}),))
     ran = run(tmp_path, schedule)
     assert ran.code == 0
     with sqlite3.connect(tmp_path / "audit.db") as db:

@@ -1,0 +1,333 @@
+"""`python -m Live verify`: the same bars through `Backtest.run()` and, one at a time, through the whole live stack."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from Backtest.bars import timeframe_of
+from Backtest.decisions import Cancel, Close, Decision, Enter, Protect
+from Backtest.errors import BadInput
+from Backtest.parity_terminal import ParityTerminal
+from Backtest.run_backtest import Job, run
+from Backtest.session import StrategyFailed, StrategySession
+from Backtest.simulated_terminal import ReplayMarket, SymbolSpec, parity_account, parity_symbol
+from Backtest.sizing import commission_of
+from Backtest.strategies import LoadedStrategy, load_strategy
+from Live.audit_logger import to_json
+from Live.audit_logger.recorded import Recorded
+from Live.backtesting_bridge import signal_of
+from Live.clock import SystemClock
+from Live.comparison import Decided, Difference, Told, Traded, differences
+from Live.config import PROJECT_ROOT, LiveConfig, load_config
+from Live.live_trader import Chosen, LiveTrader, Watcher
+from Live.logs import close_logging, setup_logging, terminal
+from Live.mt5_connector import OpenedTerminal
+from Live.reporter import versions
+from Live.strategy_checks import Asked, bars_of, subject_of
+
+CHECK_FAILED = 6
+CERTIFICATES = PROJECT_ROOT / "data" / "certificates"
+LISTED = 20  # differences that a certificate names; the first is the one that leads to the others
+
+# Nothing of our own may stand between a decision and its order: a backtest has no such limits.
+_NO_LIMITS = {
+    "MAX_POSITION_SIZE": "1000000",
+    "MAX_POSITIONS": "10000",
+    "MAX_DAILY_TRADES": "100000",
+    "MAX_DAILY_LOSS_PCT": "100",
+    "MAX_ORDERS_PER_MINUTE": "10000",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a comparison on one symbol came to."""
+
+    symbol: str
+    timeframe: str
+    bars: pd.DataFrame
+    backtest: Told
+    live: Told
+    differences: Sequence[Difference]
+    notes: Sequence[str]
+
+
+def verify(asked: Asked, config: LiveConfig, certificate: Path | None) -> int:
+    """Compare a strategy's backtest with its run through the live stack, and print and certify what is found; 0, or 6 where they differ.
+
+    `certificate` is a file for it; None: one in data/certificates. Raises BadInput for a strategy or prices that cannot be
+    used, and LiveError where the bars come from a terminal that cannot be reached.
+    """
+    loaded, subject = subject_of(asked)
+    if certificate is not None and len(config.symbols) > 1:
+        raise BadInput("--certificate names one file, and there are several symbols; verify them one at a time, or leave it out")
+    if asked.as_json:
+        terminal().quiet = True
+    out, different = Console(highlight=False, soft_wrap=True), False
+    for symbol in config.symbols:
+        verdict = compare(asked.strategy, subject.params, bars_of(asked, config, symbol), symbol)
+        different |= bool(verdict.differences)
+        facts = _certified(loaded, subject.params, verdict)
+        path = certificate or CERTIFICATES / f"{loaded.path.stem}_{loaded.cls.__name__}_{symbol}_{verdict.timeframe}.json"
+        _write(path, facts)
+        if asked.as_json:
+            out.out(json.dumps(facts, indent=2))
+        else:
+            _show(out, loaded, verdict, path)
+    return CHECK_FAILED if different else 0
+
+
+def compare(strategy: str, params: Mapping[str, Any], bars: pd.DataFrame, symbol: str) -> Verdict:
+    """Both accounts of the bars, and where they differ. `strategy` is file.py or file.py:Class. Raises BadInput."""
+    bars, notes = _as_a_terminal_has_them(bars)
+    # each side has the file for itself: what one leaves in its classes and modules, the other must not find
+    backtest = backtest_told(load_strategy(strategy), params, bars)
+    live = live_told(load_strategy(strategy), params, bars, symbol)
+    if backtest.bars < len(bars) - 1:
+        ruin = bars.index[backtest.bars]
+        live = _until(live, backtest.bars, ruin)
+        notes.append(
+            f"the account is ruined on the bar of {ruin}, and the backtest ends there; what a live run does after that is left out"
+        )
+    return Verdict(symbol, timeframe_of(bars).name, bars, backtest, live, differences(backtest, live), notes)
+
+
+def _until(live: Told, bars: int, end: pd.Timestamp) -> Told:
+    decisions = [each for each in live.decisions if each.bar < end]
+    trades = [each for each in live.trades if each.entry_bar <= end]
+    return replace(live, bars=min(live.bars, bars), decisions=decisions, trades=trades)
+
+
+def _as_a_terminal_has_them(bars: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    volume = bars.get("Volume")
+    if volume is None or (volume == volume.round()).all():
+        return bars, []
+    return bars.assign(Volume=volume.round()), ["volumes are rounded to whole numbers on both sides: a terminal has no others"]
+
+
+# the backtest
+
+
+def backtest_told(loaded: LoadedStrategy, params: Mapping[str, Any], bars: pd.DataFrame) -> Told:
+    """`Backtest.run()` on the bars. What is open at the end stays open. Raises BadInput when the strategy fails."""
+    settings = {**loaded.backtest, "finalize_trades": False}
+    try:
+        history = StrategySession(loaded.cls, settings, params).warm_up(bars)
+    except StrategyFailed as error:
+        raise BadInput(f"{loaded.path}: {error}") from error
+    stats = run(Job(loaded, params, settings, bars, source="", plot=None)).stats
+    # nobody can act on the last bar: the prices end with it
+    decisions = [_decided(time, each) for time, decided in history if time != bars.index[-1] for each in decided]
+    ended = int(bars.index.searchsorted(history[-1][0])) + 1 if history else len(bars)
+    return Told(min(ended, len(bars) - 1), decisions, list(_backtest_trades(stats)), float(stats["Equity Final [$]"]))
+
+
+def _decided(bar: pd.Timestamp, decision: Decision) -> Decided:
+    kind = signal_of(decision)
+    if isinstance(decision, Enter):
+        limit, stop, sl, tp = map(_number, (decision.limit, decision.stop, decision.sl, decision.tp))
+        return Decided(bar, decision.leg, kind, float(decision.size), limit, stop, sl, tp, _tag(decision.tag))
+    if isinstance(decision, Close):
+        return Decided(bar, decision.leg, kind, float(decision.units), tag=_tag(decision.tag))
+    if isinstance(decision, Protect):
+        return Decided(bar, decision.leg, kind, sl=_number(decision.sl), tp=_number(decision.tp))
+    assert isinstance(decision, Cancel)
+    return Decided(bar, decision.leg, kind)
+
+
+def _backtest_trades(stats: "pd.Series[Any]") -> Iterator[Traded]:
+    closed = stats["_trades"]
+    columns = ("EntryTime", "ExitTime", "Size", "EntryPrice", "ExitPrice", "Tag", "PnL", "Commission")
+    for entered, left, size, entry, leaving, tag, net, commission in zip(*(closed[name].tolist() for name in columns), strict=True):
+        yield Traded(entered, left, float(size), entry, leaving, _tag(None if tag != tag else tag), net + commission)
+    for trade in stats["_strategy"].trades:
+        yield Traded(pd.Timestamp(trade.entry_time), None, float(trade.size), trade.entry_price, None, _tag(trade.tag), 0.0)
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _tag(tag: object) -> object:
+    return None if tag is None else json.loads(to_json(tag))  # as the record keeps it
+
+
+# the live stack
+
+
+def live_told(loaded: LoadedStrategy, params: Mapping[str, Any], bars: pd.DataFrame, symbol: str) -> Told:
+    """What the record says after the bars went through loop, bridge, executor and simulated terminal, one at a time."""
+    with tempfile.TemporaryDirectory(prefix="verify_") as name:
+        folder = Path(name)
+        config = _settings(folder, symbol, timeframe_of(bars).name)
+        market = ReplayMarket({symbol: (parity_symbol(symbol, bars), bars)}, timeframe=timeframe_of(bars))
+        account = parity_account(float(loaded.backtest["cash"]), commission_of(loaded.backtest))
+        functions = ParityTerminal(market, account, backtest=loaded.backtest)
+        setup_logging(config, functions.clock, console=False)
+        try:
+            with _Shown() as watcher:
+                trader = LiveTrader(
+                    config, Chosen(loaded, params), OpenedTerminal("simulated", functions, functions.clock), watcher=watcher
+                )
+                code = trader.run()
+        finally:
+            close_logging()
+        told = _recorded(config, symbol, market.series[symbol].spec)
+        return replace(told, equity=trader.final_account.equity, failure=trader.end_reason if code else "")
+
+
+def _settings(folder: Path, symbol: str, steps: str) -> LiveConfig:
+    files = {"AUDIT_DB_PATH": "audit.db", "LOG_DIR": "logs", "KILL_SWITCH_FILE": "EMERGENCY_STOP", "SIM_ACCOUNT_DIR": "accounts"}
+    paths = {key: str(folder / file) for key, file in files.items()}
+    fixed = {"SYMBOLS": symbol, "TIMEFRAME": steps, "SIZING": "strategy", "MT5_TERMINAL": "simulated", "DRY_RUN": "true"}
+    quiet = {"DASHBOARD": "false", "LOG_LEVEL": "ERROR", "SNAPSHOT_SECONDS": "86400"}
+    nothing = folder / "nothing.env"
+    nothing.touch()
+    return load_config({**fixed, **paths, **quiet, **_NO_LIMITS}, nothing, {})
+
+
+class _Shown(Watcher):
+    """A bar while the replay runs."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("Trading bar by bar"), BarColumn(), MofNCompleteColumn(), TextColumn("bars"))
+        self._bar = Progress(*columns, console=terminal(), transient=True, disable=not terminal().is_terminal)
+
+    def __enter__(self) -> "_Shown":
+        self._bar.start()
+        self._task = self._bar.add_task("", total=None)
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._bar.stop()
+
+    def turned(self, trader: LiveTrader) -> None:
+        done, total = trader.clock.progress  # type: ignore[attr-defined]  # a replay's clock
+        self._bar.update(self._task, completed=done, total=total)
+
+
+def _recorded(config: LiveConfig, symbol: str, spec: SymbolSpec) -> Told:
+    with Recorded(config.audit_db_path) as record:
+        session = record.session()
+        bars = len(record.bars(session, symbol, config.timeframe))
+        decisions = [_of_signal(row) for row in record.decisions(session, symbol)]
+        closed = [_of_trade(row) for row in record.trades(session, symbol)]
+        held = [_of_position(row, spec) for row in record.open_positions(session, symbol)]
+    return Told(bars, decisions, [*closed, *held], 0.0)
+
+
+def _of_signal(row: Mapping[str, Any]) -> Decided:
+    limit, stop, sl, tp = (row[name] for name in ("limit_price", "stop_price", "stop_loss", "take_profit"))
+    return Decided(_time(row["bar_time"]), row["leg"], row["signal"], row["size"], limit, stop, sl, tp, _stored_tag(row["tag"]))
+
+
+def _of_trade(row: Mapping[str, Any]) -> Traded:
+    entered, left = (pd.Timestamp(row[name], unit="s") for name in ("entry_epoch", "exit_epoch"))
+    return Traded(entered, left, row["size"], row["entry_price"], row["exit_price"], _stored_tag(row["tag"]), row["profit"])
+
+
+def _of_position(row: Mapping[str, Any], spec: SymbolSpec) -> Traded:
+    size = spec.units(row["volume"]) * (1 if row["side"] == "BUY" else -1)
+    return Traded(_time(row["entry_time"]), None, size, row["entry_price"], None, _stored_tag(row["tag"]), 0.0)
+
+
+def _time(iso: str) -> pd.Timestamp:
+    # a replay's clock counts as UTC, and a strategy's index is naive
+    return pd.Timestamp(iso).tz_localize(None).floor("s")
+
+
+def _stored_tag(text: str | None) -> object:
+    return None if text is None else json.loads(text)
+
+
+# telling it
+
+
+def _cause(verdict: Verdict) -> str:
+    """Where to look first, by what the first difference is."""
+    first = verdict.differences[0]
+    if verdict.live.failure:
+        return f"the live run ended early: {verdict.live.failure}"
+    if first.what == "order":
+        return (
+            "both sides agree on every bar before, so the strategy saw something else here: an indicator that knew the future (python -m "
+            "Live lookahead tells), chance, the machine's clock, or a file that it writes"
+        )
+    if first.what in ("trade", "profit"):
+        return "the same orders were filled otherwise; docs/parity.md names what cannot be equal"
+    return "no order and no trade differs; docs/parity.md names what cannot be equal"
+
+
+def _show(out: Console, loaded: LoadedStrategy, verdict: Verdict, path: Path) -> None:
+    bars, live = verdict.bars, verdict.live
+    out.print(f"[bold]{loaded.cls.__name__}[/bold] on {verdict.symbol} {verdict.timeframe}, {bars.index[0]} to {bars.index[-1]}")
+    table = Table(box=None, pad_edge=False)
+    for name, justify in (("", "left"), ("Backtest", "right"), ("Live", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    sides = (verdict.backtest, live)
+    table.add_row("Bars decided", *(f"{side.bars:,}" for side in sides))
+    table.add_row("Orders", *(f"{len(side.decisions):,}" for side in sides))
+    table.add_row("Trades", *(f"{len(side.trades):,}" for side in sides))
+    table.add_row("Final equity", *(f"{side.equity:,.2f}" for side in sides))
+    out.print(table)
+    for note in verdict.notes:
+        out.print(f"Note: {note}.")
+    if not verdict.differences:
+        out.print("[green]No differences.[/green]")
+    else:
+        out.print(f"[red]{len(verdict.differences):,} differences.[/red] The first:")
+        _show_first(out, verdict)
+    out.print(f"Certificate: {path}")
+
+
+def _show_first(out: Console, verdict: Verdict) -> None:
+    first = verdict.differences[0]
+    out.print(f"  {first}", markup=False)
+    if first.bar in verdict.bars.index:
+        row = verdict.bars.loc[first.bar]
+        out.print("  that bar: " + " ".join(f"{name}={row[name]:.10g}" for name in ("Open", "High", "Low", "Close")), markup=False)
+    out.print(f"  Likely cause: {_cause(verdict)}.", markup=False)
+
+
+def _certified(loaded: LoadedStrategy, params: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
+    found, bars = verdict.differences, verdict.bars
+    sides = {"backtest": verdict.backtest, "live": verdict.live}
+    counts = {
+        name: {"bars": side.bars, "orders": len(side.decisions), "trades": len(side.trades), "equity": side.equity}
+        for name, side in sides.items()
+    }
+    values = bars.to_numpy(dtype="float64").tobytes() + bars.index.to_numpy().astype("datetime64[s]").tobytes()
+    data = {"symbol": verdict.symbol, "timeframe": verdict.timeframe, "bars": len(bars), "first": str(bars.index[0])}
+    facts = {
+        "verdict": "different" if found else "equal",
+        "made_at": SystemClock().now().isoformat(timespec="seconds"),
+        "strategy": {"file": str(loaded.path), "class": loaded.cls.__name__, "sha256": loaded.sha256, "params": dict(params)},
+        "backtest": dict(loaded.backtest),
+        "data": {**data, "last": str(bars.index[-1]), "columns": list(bars.columns), "sha256": hashlib.sha256(values).hexdigest()},
+        "versions": versions(),
+        "compared": counts,
+        "differences": len(found),
+        "first_differences": [str(each) for each in found[:LISTED]],
+        "likely_cause": _cause(verdict) if found else None,
+        "notes": list(verdict.notes),
+    }
+    return json.loads(to_json(facts))  # type: ignore[no-any-return]
+
+
+def _write(path: Path, facts: Mapping[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BadInput(
+            f"{path}: the certificate cannot be written ({error.strerror or error}); name another file with --certificate"
+        ) from error

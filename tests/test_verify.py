@@ -1,0 +1,175 @@
+"""The command that compares a backtest with the same bars traded one by one: equal where they are, loud where they are not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from Backtest.bars import builtin_prices
+from Live.__main__ import main
+from Live.config import PROJECT_ROOT
+from Live.verify import compare
+
+EVERYTHING = """
+from backtesting import Strategy
+
+BACKTEST = dict(cash=20_000, commission=(1, 0.0001), hedging=True, margin=0.1)
+
+
+class Everything(Strategy):
+    waits_for = 3
+
+    def init(self):
+        self.fast = self.I(lambda close: close.rolling(5).mean(), self.data.Close.s)
+
+    def next(self):
+        bar, price = len(self.data), self.data.Close[-1]
+        if bar % 7 == 0:
+            self.buy(size=0.2, limit=price * 0.999, sl=price * 0.99, tp=price * 1.01, tag=("limit", bar))
+        if bar % 11 == 0:
+            self.sell(size=1000, stop=price * 0.999, tag="stop")
+        if bar % 13 == 0:
+            for order in self.orders:
+                order.cancel()
+        if bar % 17 == 0 and self.trades:
+            self.trades[0].close(0.5)
+        if bar % 5 == 0:
+            for trade in self.trades:
+                trade.sl = price * (0.98 if trade.is_long else 1.02)
+        if bar % 40 == 0:
+            self.position.close()
+"""
+
+KNOWS_THE_FUTURE = """
+from backtesting import Strategy
+from backtesting.lib import crossover
+
+
+class Prophet(Strategy):
+    def init(self):
+        self.next_close = self.I(lambda close: close.shift(-1), self.data.Close.s)
+
+    def next(self):
+        if self.next_close[-1] > self.data.Close[-1] * 1.0005:
+            self.position.close()
+            self.buy(size=1000)
+        elif self.next_close[-1] < self.data.Close[-1] * 0.9995:
+            self.position.close()
+"""
+
+
+def file_of(folder: Path, text: str) -> str:
+    file = folder / "strategy.py"
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+def certified(folder: Path, *words: str) -> tuple[int, dict[str, Any]]:
+    path = folder / "certificate.json"
+    code = main(["verify", *words, "--certificate", str(path)])
+    return code, json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("Live.config.DEFAULT_ENV_FILE", tmp_path / "no.env")
+    monkeypatch.delenv("SYMBOLS", raising=False)
+
+
+def test_a_strategy_that_uses_everything_differs_in_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = certified(tmp_path, file_of(tmp_path, EVERYTHING), "--symbol", "EURUSD", "--bars", "400")
+    assert code == 0
+    assert found["verdict"] == "equal"
+    assert found["compared"]["live"] == {**found["compared"]["backtest"], "equity": found["compared"]["live"]["equity"]}
+    assert found["compared"]["live"]["orders"] > 100
+    assert found["compared"]["live"]["trades"] > 10
+    assert "No differences." in capsys.readouterr().out
+
+
+def test_a_strategy_that_knew_the_future_differs_and_the_first_difference_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, found = certified(tmp_path, file_of(tmp_path, KNOWS_THE_FUTURE), "--symbol", "EURUSD", "--bars", "300")
+    out = capsys.readouterr().out
+    assert code == 6
+    assert found["verdict"] == "different"
+    assert found["differences"] == int(out.split(" differences.")[0].split()[-1])
+    assert found["first_differences"][0].startswith("order of 2018-01-")
+    assert "the backtest has kind=BUY size=1000, live has none" in out
+    assert "Live lookahead" in found["likely_cause"]
+
+
+def test_the_certificate_names_what_was_compared_with_its_hashes(tmp_path: Path) -> None:
+    _, found = certified(tmp_path, str(PROJECT_ROOT / "Backtest/codes/sma_cross.py"), "--symbol", "GOOG", "--bars", "300")
+    assert (found["strategy"]["class"], found["data"]["symbol"], found["data"]["timeframe"]) == ("SmaCross", "GOOG", "D1")
+    assert len(found["strategy"]["sha256"]) == len(found["data"]["sha256"]) == 64
+    assert found["data"]["bars"] == found["compared"]["live"]["bars"] + 1 == 300
+    assert found["backtest"]["exclusive_orders"] is True
+    assert found["versions"]["backtesting"]
+
+
+def test_parameters_and_price_files_are_those_of_the_command_line(tmp_path: Path) -> None:
+    builtin_prices("EURUSD").iloc[:300].to_csv(tmp_path / "prices.csv")
+    words = [str(PROJECT_ROOT / "Backtest/codes/sma_cross.py"), "--data", str(tmp_path / "prices.csv"), "--params", "n1=3", "n2=8"]
+    code, found = certified(tmp_path, *words)
+    assert code == 0
+    assert found["strategy"]["params"] == {"n1": 3, "n2": 8}
+    assert found["data"]["last"] == str(builtin_prices("EURUSD").index[299])
+
+
+def test_volumes_that_no_terminal_can_have_are_rounded_on_both_sides(tmp_path: Path) -> None:
+    bars = builtin_prices("EURUSD").iloc[:300].assign(Volume=lambda frame: frame["Volume"] + 0.25)
+    verdict = compare(str(PROJECT_ROOT / "Backtest/codes/volume_breakout.py"), {}, bars, "EURUSD")
+    assert not verdict.differences
+    assert "volumes are rounded" in verdict.notes[0]
+
+
+RUINED = """
+from backtesting import Strategy
+
+BACKTEST = dict(cash=1_000, margin=0.01)
+
+
+class AllIn(Strategy):
+    def init(self):
+        pass
+
+    def next(self):
+        if len(self.data) == 3:
+            self.buy(size=90)
+"""
+
+
+def test_an_account_that_is_ruined_is_compared_up_to_there(tmp_path: Path) -> None:
+    index = pd.date_range("2020-01-01", periods=30, freq="D")
+    close = pd.Series([100.0] * 10 + [100 - 2 * day for day in range(20)], index=index)
+    bars = pd.DataFrame({"Open": close, "High": close, "Low": close, "Close": close, "Volume": 1})
+    verdict = compare(file_of(tmp_path, RUINED), {}, bars, "STOCK")
+    assert not verdict.differences, verdict.differences
+    assert "ruined on the bar of" in verdict.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["no_such.py"], "no_such.py"),
+        ([str(PROJECT_ROOT / "Backtest/codes/sma_cross.py"), "--params", "n3=1"], "n3"),
+        ([str(PROJECT_ROOT / "Backtest/codes/sma_cross.py"), "--data", "no_such.csv"], "no_such.csv"),
+        ([str(PROJECT_ROOT / "Backtest/codes/sma_cross.py"), "--symbol", "NOSUCH"], "NOSUCH"),
+        ([str(PROJECT_ROOT / "Backtest/codes/sma_cross.py"), "--symbols", "EURUSD,GOOG", "--certificate", "c.json"], "--certificate"),
+        ([str(PROJECT_ROOT / "Backtest/codes/sma_cross.py"), "--symbol", "EURUSD", "--bars", "few"], "--bars"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", *words]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("error: ")
+    assert sentence in told
+
+
+def test_a_strategy_that_fails_is_bad_input_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = EVERYTHING.replace("bar, price = len(self.data), self.data.Close[-1]", "raise ValueError('planted')")
+    assert main(["verify", file_of(tmp_path, text), "--symbol", "EURUSD", "--bars", "100"]) == 2
+    assert "planted" in capsys.readouterr().err
