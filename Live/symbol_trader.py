@@ -9,9 +9,11 @@ from Backtest.decisions import Bar, Close, Decision, Enter, Protect
 from Backtest.session import StrategyFailed
 from Live.audit_logger import to_json
 from Live.backtesting_bridge import frame_of, signal_of
+from Live.bar_watch import BarWatch
 from Live.desk import Desk
 from Live.intent_carrier import IntentCarrier
 from Live.model import BarId, Intent, Order, Status
+from Live.trade_book import facts_of
 
 log = logging.getLogger("LiveTrader")
 
@@ -28,27 +30,34 @@ class SymbolTrader:
         self.forming: int | None = None  # the open of the bar that was forming at the last look, server seconds
         self._desk = desk
         self._carrier = IntentCarrier(symbol, desk)
+        self._watch = BarWatch(symbol, desk)
         self._session = desk.bridge.session()
         self._last = desk.record.last_bar(desk.slot, symbol, desk.timeframe.name)
         self._told_warming_up = False
         self._started = False
 
-    def _start(self) -> None:
-        """Warm the strategy up on the bars before the one that is to be decided next."""
+    def _start(self) -> bool:
+        """Warm the strategy up on the bars before the one that is to be decided next; False where they cannot be true."""
         desk = self._desk
-        bars, _ = desk.connector.closed_bars(self.symbol, desk.timeframe, desk.config.warmup_bars)
+        bars, forming = desk.connector.closed_bars(self.symbol, desk.timeframe, desk.config.warmup_bars)
+        if not self._watch.are_sound(bars, forming):
+            return False
         history = bars[:-1] if self._last is None else [bar for bar in bars if bar.epoch <= self._last]
-        self._guarded(lambda: self._session.warm_up(frame_of(history)))
+        self._watch.begin(history)
+        # a strategy that was stopped becomes what it was: it is shown again what it was shown then
+        shown = desk.state.shown_before(self.symbol, desk.timeframe.name, history[0].epoch) if history else {}
+        self._guarded(lambda: self._session.warm_up(frame_of(history), shown))
         for order in desk.state.waiting:
             self._carrier.size_at_fill(order.intent)
         self._started = True
         if self._last is None and history:
             self._last = history[-1].epoch
+        return True
 
     def turn(self) -> int:
         """Decide and act on what has closed since the last turn; the number of bars decided. Raises Unreachable."""
-        if not self._started:
-            self._start()
+        if not self._started and not self._start():
+            return 0
         self._finish_pending()
         bars, forming = self._new_bars()
         self.forming = forming
@@ -84,6 +93,9 @@ class SymbolTrader:
             new = [bar for bar in bars if self._last is None or bar.epoch > self._last]
             if len(new) < len(bars) or len(bars) < count:
                 break
+        if not self._watch.are_sound(bars, forming):
+            return [], forming
+        self._watch.compare(bars)
         return new, forming
 
     def _decide(self, bar: Bar, follower: int, *, act: bool) -> None:
@@ -96,7 +108,7 @@ class SymbolTrader:
         planned = desk.bridge.plan(decisions, shown, name)
         intents = [intent for _, needed in planned for intent in needed] if reason is None else []
         with desk.record.transaction(durable=bool(intents)):
-            desk.record.add_bar(name, _bar_row(bar, acted=reason is None))
+            desk.record.add_bar(name, _bar_row(bar, acted=reason is None) | {"shown": to_json(facts_of(shown))})
             self._record_signals(planned, bar, name, reason)
             for intent in intents:
                 desk.record.add_intent(intent)

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from Backtest.decisions import Bar
 from Live.audit_logger import AuditLogger, to_json
 from Live.audit_logger.writer import SCHEMA_VERSION
 from Live.config import load_config
@@ -40,6 +41,7 @@ RUN: dict[str, Any] = {
     "initial_balance": 10_000.0,
 }
 PRICES = {"open": 1.24, "high": 1.25, "low": 1.23, "close": 1.245, "tick_volume": 100, "spread": 0, "acted": 1}
+SEEN = Bar(BAR.epoch - 3600, 1.24, 1.25, 1.23, 1.245, 90.0, 2)
 DEAL = Deal(
     ticket=Ticket(70_000_002),
     order=50_000_001,
@@ -148,6 +150,8 @@ def one_of_everything(record: AuditLogger) -> None:
     record.add_fill(DEAL, SLOT, None)
     record.event("STARTUP", "begins")
     record.add_trade(trade(), tag="x")
+    record.add_history(SLOT, "EURUSD", "H1", [SEEN])
+    record.add_warm_up(SLOT, "EURUSD", "H1", [SEEN], {"contract_size": 100_000.0})
 
 
 def trade() -> dict[str, Any]:
@@ -165,7 +169,7 @@ def test_the_money_of_a_trade_has_no_binary_noise_and_its_prices_keep_every_bit(
     assert found == [(-35.5488, 0.3, 0.0, -35.2488, 0.1 + 0.2)]
 
 
-@pytest.mark.parametrize("table", ["bars", "signals", "order_events", "fills", "trades", "events"])
+@pytest.mark.parametrize("table", ["bars", "history", "warm_ups", "signals", "order_events", "fills", "trades", "events"])
 @pytest.mark.parametrize("change", ["UPDATE {} SET run_id = 1", "DELETE FROM {}", "INSERT OR REPLACE INTO {0} SELECT * FROM {0}"])
 def test_evidence_is_added_and_never_changed_or_deleted(table: str, change: str, record: AuditLogger, path: Path) -> None:
     one_of_everything(record)
@@ -195,6 +199,25 @@ def test_a_bar_is_decided_once_ever(record: AuditLogger, path: Path) -> None:
     assert again.last_bar(SLOT, "EURUSD", "H1") == BAR.epoch
     assert again.last_bar(SLOT, "EURUSD", "M15") is None
     again.close()
+
+
+def test_a_bar_is_known_as_it_was_last_seen(record: AuditLogger) -> None:
+    record.add_bar(BAR, PRICES)
+    record.add_history(SLOT, "EURUSD", "H1", [SEEN])
+    revised = [replace(SEEN, close=1.24), Bar(BAR.epoch, 1.24, 1.25, 1.23, 1.235, 101.0)]
+    assert record.seen_bars(SLOT, "EURUSD", "H1", BAR.epoch) == {BAR.epoch: Bar(BAR.epoch, 1.24, 1.25, 1.23, 1.245, 100, 0)}
+    record.add_history(SLOT, "EURUSD", "H1", revised)
+    assert record.seen_bars(SLOT, "EURUSD", "H1", 0) == {bar.epoch: bar for bar in revised}
+    assert record.seen_bars(SLOT, "EURUSD", "M15", 0) == {}
+
+
+def test_a_warm_up_is_put_down_with_what_was_seen_until_then(record: AuditLogger, path: Path) -> None:
+    record.add_history(SLOT, "EURUSD", "H1", [SEEN])
+    record.add_warm_up(SLOT, "EURUSD", "H1", [SEEN], {})
+    record.add_history(SLOT, "EURUSD", "H1", [replace(SEEN, close=1.24)])
+    record.add_warm_up(SLOT, "GBPUSD", "H1", [], {})
+    found = rows(path, "SELECT symbol, bars, first_epoch, last_epoch, history_id FROM warm_ups")
+    assert found == [("EURUSD", 1, SEEN.epoch, SEEN.epoch, 1), ("GBPUSD", 0, None, None, 2)]
 
 
 def test_an_intent_is_put_down_once_and_with_its_first_move(record: AuditLogger, path: Path) -> None:

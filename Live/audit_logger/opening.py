@@ -10,6 +10,7 @@ from Live.errors import Misconfigured
 
 SCHEMA_VERSION = 2
 TABLES_SINCE = {2: ("history", "warm_ups")}  # version: the tables that are new in it, whose indices and triggers are named after them
+_NEW_IN_2 = ("history", "warm_ups")  # with their indices and triggers
 ANOTHER_FILE = "choose a file in a folder that you may write to"
 
 # What SQLite calls it (the beginning of sqlite_errorname): what is wrong, and what to do.
@@ -136,6 +137,12 @@ def _names_of(version: int) -> set[tuple[str, str]]:
     """What a record of this version has; nothing, where it is not one yet."""
     younger = [table for since, tables in TABLES_SINCE.items() if since > version for table in tables]
     return {(kind, name) for kind, name in _our_names() if not any(table in name for table in younger)} if version else set()
+
+
+def _names_in(version: int) -> set[tuple[str, str]]:
+    if version == SCHEMA_VERSION:
+        return _our_names()
+    return {each for each in _our_names() if not any(name in each[1] for name in _NEW_IN_2)} if version else set()
 
 
 @functools.cache

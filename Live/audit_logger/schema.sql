@@ -1,5 +1,5 @@
 -- The record, version 2. Times are ISO 8601 UTC ("2017-04-19T09:00:00+00:00"); DATE(timestamp) works on them.
--- signals, order_events, fills, trades, events, account_snapshots and bars are evidence: rows are added, never edited.
+-- bars, history, warm_ups, signals, order_events, fills, trades, events and account_snapshots are evidence: rows are added, never edited.
 -- orders, positions and state hold what is true now; orders is the fold over order_events.
 
 CREATE TABLE runs (
@@ -43,6 +43,41 @@ CREATE TABLE bars (
     acted        INTEGER NOT NULL CHECK (acted IN (0, 1)),   -- 0: seen after a pause, replayed without acting
     shown        TEXT CHECK (shown IS NULL OR json_valid(shown)),   -- the account that the strategy was shown on it
     UNIQUE (slot, symbol, timeframe, bar_epoch)
+) STRICT;
+
+-- Bars that were seen and not decided upon: those that a strategy was warmed up with, those that came too late, and other
+-- versions of a bar that was seen before. Of one bar the newest row counts; one that has none here is as `bars` has it.
+CREATE TABLE history (
+    id           INTEGER PRIMARY KEY,
+    run_id       INTEGER NOT NULL REFERENCES runs,
+    slot         TEXT NOT NULL,
+    symbol       TEXT NOT NULL,
+    timeframe    TEXT NOT NULL,
+    bar_epoch    INTEGER NOT NULL,
+    open         REAL NOT NULL,
+    high         REAL NOT NULL,
+    low          REAL NOT NULL,
+    close        REAL NOT NULL,
+    tick_volume  INTEGER NOT NULL,
+    spread       INTEGER NOT NULL,
+    seen_at      TEXT NOT NULL
+) STRICT;
+CREATE INDEX history_by_bar ON history (slot, symbol, timeframe, bar_epoch);
+
+-- What the strategy of a run was warmed up with on one symbol, before its first decision.
+CREATE TABLE warm_ups (
+    id           INTEGER PRIMARY KEY,
+    timestamp    TEXT NOT NULL,
+    run_id       INTEGER NOT NULL REFERENCES runs,
+    slot         TEXT NOT NULL,
+    symbol       TEXT NOT NULL,
+    timeframe    TEXT NOT NULL,
+    bars         INTEGER NOT NULL,
+    first_epoch  INTEGER,                                 -- NULL: there were none
+    last_epoch   INTEGER,
+    history_id   INTEGER NOT NULL,                        -- the newest row of history then: rows after it came later
+    spec         TEXT NOT NULL CHECK (json_valid(spec)),  -- what the broker allowed on the symbol
+    UNIQUE (run_id, symbol, timeframe)
 ) STRICT;
 
 CREATE TABLE signals (
@@ -251,6 +286,10 @@ CREATE TABLE state (
 
 CREATE TRIGGER bars_are_evidence_u BEFORE UPDATE ON bars BEGIN SELECT RAISE(ABORT, 'bars is append-only'); END;
 CREATE TRIGGER bars_are_evidence_d BEFORE DELETE ON bars BEGIN SELECT RAISE(ABORT, 'bars is append-only'); END;
+CREATE TRIGGER history_is_evidence_u BEFORE UPDATE ON history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
+CREATE TRIGGER history_is_evidence_d BEFORE DELETE ON history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
+CREATE TRIGGER warm_ups_are_evidence_u BEFORE UPDATE ON warm_ups BEGIN SELECT RAISE(ABORT, 'warm_ups is append-only'); END;
+CREATE TRIGGER warm_ups_are_evidence_d BEFORE DELETE ON warm_ups BEGIN SELECT RAISE(ABORT, 'warm_ups is append-only'); END;
 CREATE TRIGGER signals_are_evidence_u BEFORE UPDATE ON signals BEGIN SELECT RAISE(ABORT, 'signals is append-only'); END;
 CREATE TRIGGER signals_are_evidence_d BEFORE DELETE ON signals BEGIN SELECT RAISE(ABORT, 'signals is append-only'); END;
 CREATE TRIGGER order_events_are_evidence_u BEFORE UPDATE ON order_events BEGIN SELECT RAISE(ABORT, 'order_events is append-only'); END;

@@ -2,12 +2,13 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from Backtest.decisions import Bar
 from Live.audit_logger.chain import hash_of
 from Live.audit_logger.opening import SCHEMA_VERSION as SCHEMA_VERSION
 from Live.audit_logger.opening import open_record
@@ -18,6 +19,14 @@ from Live.model import MOVES, AccountState, BarId, ClientOrderId, Deal, Intent, 
 from Live.redaction import redacted, redacted_json
 
 PUT_STATE = "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
+_SEEN = (
+    "SELECT bar_epoch, open, high, low, close, tick_volume, spread FROM {} "
+    "WHERE slot = ? AND symbol = ? AND timeframe = ? AND bar_epoch >= ?"
+)
+_ADD_HISTORY = (
+    "INSERT INTO history (run_id, slot, symbol, timeframe, bar_epoch, open, high, low, close, tick_volume, spread, seen_at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 BUSY_SECONDS = 5.0  # how long another program may hold the file
 MONEY_DECIMALS = 8  # without the binary noise of 0.1 + 0.2; fills keep every bit, they are evidence
 
@@ -102,6 +111,32 @@ class AuditLogger:
         sql = "SELECT max(bar_epoch) FROM bars WHERE slot = ? AND symbol = ? AND timeframe = ?"
         value = self._value(sql, str(slot), symbol, timeframe)
         return None if value is None else int(value)
+
+    def seen_bars(self, slot: Slot, symbol: str, timeframe: str, since: int) -> dict[int, Bar]:
+        """Every bar from `since` on (server seconds) that was decided or seen, by its open, as it was last seen."""
+        where = (str(slot), symbol, timeframe, since)
+        rows = [*self._rows(_SEEN.format("bars"), *where), *self._rows(_SEEN.format("history") + " ORDER BY id", *where)]
+        return {row[0]: Bar(*row) for row in rows}
+
+    def add_history(self, slot: Slot, symbol: str, timeframe: str, bars: Iterable[Bar]) -> None:
+        """Put down bars that are not decided upon, or that are not what was seen before."""
+        chart = (self._run_id, str(slot), symbol, timeframe)
+        prices = ((bar.epoch, bar.open, bar.high, bar.low, bar.close, int(bar.volume), bar.spread) for bar in bars)
+        now = self._now()
+        with self.transaction(durable=False):
+            self._db.executemany(_ADD_HISTORY, [(*chart, *row, now) for row in prices])
+
+    def add_warm_up(self, slot: Slot, symbol: str, timeframe: str, bars: Sequence[Bar], spec: Mapping[str, Any]) -> None:
+        """Put down what this run's strategy is warmed up with; all of these bars were seen."""
+        newest = self._value("SELECT coalesce(max(id), 0) FROM history")
+        ends = {"first_epoch": bars[0].epoch, "last_epoch": bars[-1].epoch} if bars else {}
+        row = {"timestamp": self._now(), "run_id": self._run_id, "slot": str(slot), "symbol": symbol, "timeframe": timeframe, **ends}
+        self._insert("warm_ups", {**row, "bars": len(bars), "history_id": newest, "spec": to_json(spec)})
+
+    def accounts_shown(self, slot: Slot, symbol: str, timeframe: str, since: int) -> dict[int, dict[str, Any]]:
+        """What the strategy was shown of its account, by the open of the bar (server seconds), from `since` on."""
+        sql = "SELECT bar_epoch, shown FROM bars WHERE slot = ? AND symbol = ? AND timeframe = ? AND bar_epoch >= ? AND shown IS NOT NULL"
+        return {row["bar_epoch"]: json.loads(row["shown"]) for row in self._rows(sql, str(slot), symbol, timeframe, since)}
 
     def add_signal(self, values: Mapping[str, Any]) -> None:
         """Put down one decision, or HOLD."""

@@ -1,0 +1,89 @@
+"""Looks at what a terminal serves before it is decided upon, and puts down what was otherwise than before: nothing is decided again."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from Backtest.decisions import Bar
+from Live.bar_judgement import differences_of, faults_of, gaps, is_revised, told
+from Live.desk import Desk
+
+log = logging.getLogger("LiveTrader")
+
+MOST_EVENTS = 10  # of one kind at once; the rest is counted in one more
+SHOWN = 3  # faults in a sentence
+
+
+class BarWatch:
+    """What was seen of the bars of one symbol, by this run and those before it."""
+
+    def __init__(self, symbol: str, desk: Desk) -> None:
+        self._symbol, self._desk = symbol, desk
+        self._seen: dict[int, Bar] = {}
+        self._newest: int | None = None  # the open of the newest of them
+        self._refused = ""
+
+    def are_sound(self, bars: Sequence[Bar], forming: int | None) -> bool:
+        """Whether they can be true; where not, that is an event, once for as long as they are served like that."""
+        faults = faults_of(bars, forming)
+        text = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more faults" if len(faults) > SHOWN else "")
+        if text and text != self._refused:
+            self._event("BARS_REFUSED", "ERROR", f"nothing is decided on bars that cannot be true: {text}")
+        self._refused = text
+        return not faults
+
+    def begin(self, history: Sequence[Bar]) -> None:
+        """Put down what a strategy is warmed up with: so its decisions can be made again from the record alone."""
+        desk, steps = self._desk, self._desk.timeframe
+        first = history[0].epoch if history else desk.connector.server_now()
+        self._seen = desk.record.seen_bars(desk.slot, self._symbol, steps.name, first)
+        oldest = min(self._seen, default=None)
+        self._newest = max(self._seen, default=None)
+        before = [bar for bar in history if oldest is None or bar.epoch < oldest]
+        with desk.record.transaction(durable=False):
+            desk.record.add_history(desk.slot, self._symbol, steps.name, before)
+            self._compare([bar for bar in history if oldest is not None and bar.epoch >= oldest])
+            spec = asdict(desk.connector.spec(self._symbol))
+            desk.record.add_warm_up(desk.slot, self._symbol, steps.name, history, spec)
+            self._note(history)
+            missing = list(gaps([bar.epoch for bar in history], steps, self._seen.keys()))
+            if missing:
+                places = ", ".join(f"between {told(one)} and {told(other)}" for one, other in missing[-SHOWN:])
+                text = f"the history of {len(history):,} bars misses some in {len(missing)} places, the newest {places}"
+                self._event("BARS_MISSING", "WARNING", text, gaps=len(missing))
+
+    def compare(self, bars: Sequence[Bar]) -> None:
+        """Compare what is served now with what was seen before; every bar that differs, came late or is missing is an event."""
+        newest = self._newest
+        self._compare([bar for bar in bars if newest is not None and bar.epoch <= newest])
+        fresh = [bar.epoch for bar in bars if newest is None or bar.epoch > newest]
+        for one, other in gaps([*([] if newest is None else [newest]), *fresh], self._desk.timeframe, self._seen.keys()):
+            text = f"no bar between {told(one)} and {told(other)}, where this broker usually has one"
+            self._event("BARS_MISSING", "WARNING", text, before=one, after=other)
+        self._note(bars)
+
+    def _note(self, bars: Sequence[Bar]) -> None:
+        self._seen |= {bar.epoch: bar for bar in bars}
+        if bars:
+            self._newest = max(bars[-1].epoch, self._newest or bars[-1].epoch)
+
+    def _compare(self, bars: Sequence[Bar]) -> None:
+        desk = self._desk
+        late = [bar for bar in bars if bar.epoch not in self._seen]
+        revised = [(self._seen[bar.epoch], bar) for bar in bars if bar.epoch in self._seen and is_revised(self._seen[bar.epoch], bar)]
+        if not late and not revised:
+            return
+        desk.record.add_history(desk.slot, self._symbol, desk.timeframe.name, [*late, *(bar for _, bar in revised)])
+        for bar in late[:MOST_EVENTS]:
+            self._event("BAR_LATE", "WARNING", f"the bar of {told(bar.epoch)} came after newer ones; it is not decided", bar=asdict(bar))
+        for seen, now in revised[:MOST_EVENTS]:
+            text = f"the bar of {told(now.epoch)} was revised: {differences_of(seen, now)}; nothing is decided again"
+            self._event("DATA_REVISED", "WARNING", text, before=asdict(seen), after=asdict(now))
+        for kind, found in (("BAR_LATE", late), ("DATA_REVISED", revised)):
+            if len(found) > MOST_EVENTS:
+                self._event(kind, "WARNING", f"{len(found) - MOST_EVENTS:,} more bars like these; all are in the record's history")
+
+    def _event(self, kind: str, severity: str, text: str, **details: object) -> None:
+        sentence = f"{self._symbol}: {text}"
+        self._desk.record.event(kind, sentence, severity=severity, details={"symbol": self._symbol, **details})
+        log.warning(sentence)
