@@ -79,6 +79,7 @@ class _Plan:
     give_up_at: datetime
     fillings: list[int]
     instead: Instead  # what is asked for where the price of a waiting order is refused, because the market is beyond it
+    quote: Quote | None = None  # at which the newest attempt was made
     filling_changed: bool = False
     refused: _Tried | None = None  # the attempt before
 
@@ -207,7 +208,7 @@ class OrderExecutor:
         """One attempt with everything fresh; None when the order has ended without it."""
         self._connector.check_in()
         quote = self._connector.quote(plan.intent.symbol)
-        plan.request = at_quote(plan.request, quote, filling=plan.fillings[0] if plan.fillings else None)
+        plan.quote, plan.request = quote, at_quote(plan.request, quote, filling=plan.fillings[0] if plan.fillings else None)
         if (sentence := self._forbidden(plan, quote)) is not None:
             self._deny(plan, sentence)
             return None
@@ -228,7 +229,10 @@ class OrderExecutor:
         """The attempt on disk, a last look at the stop file, the call."""
         self._kill_switch.check()
         request, order_id = plan.request, plan.intent.order_id
-        payload = {"request": request, "newest_ticket": newest_ticket} | ({"refused": plan.refused.facts} if plan.refused else {})
+        quote = None if plan.quote is None else {"bid": plan.quote.bid, "ask": plan.quote.ask}
+        payload = {"request": request, "quote": quote, "newest_ticket": newest_ticket} | (
+            {"refused": plan.refused.facts} if plan.refused else {}
+        )
         columns = {"request": to_json(request), "volume": request.get("volume"), "price": request.get("price"), "message": None}
         self._record.move(order_id, Status.SUBMITTED, payload=payload, **columns)
         if self._config.dry_run:
