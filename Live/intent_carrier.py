@@ -117,7 +117,7 @@ class IntentCarrier:
         if placed is None or placed.ticket is None or placed not in self._desk.state.waiting:
             return self._end(intent, Status.CANCELLED, "the order does not wait any more")
         status = self._send(intent, remove_request(self._symbol, placed.ticket))
-        self._desk.executor.settle()  # whether it was cancelled, or filled before that
+        self._desk.executor.look_at(placed)  # whether it was cancelled, or filled before that
         return status
 
     # entries

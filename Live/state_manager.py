@@ -42,7 +42,6 @@ class StateManager:
         self._look_back = look_back  # seconds before the last look, in which a deal may have appeared since
         self._connector, self._record, self._slot = connector, record, slot
         self.positions: tuple[Position, ...] = ()
-        self.waiting: tuple[Order, ...] = ()  # our entries that wait for their price, oldest first
         self._strangers: tuple[Position, ...] = ()  # our magic number, but not opened by this record
         self._others: tuple[Position, ...] = ()
         self._switched_off: tuple[str, ...] = ()
@@ -76,7 +75,6 @@ class StateManager:
         self.positions = tuple(position for position in held if self._opened(position.magic, position.identifier, position.comment))
         self._others = tuple(position for position in held if position not in self.positions)
         self._kinds = {order.ticket: order.kind for order in active}
-        self.waiting = tuple(order for order in self._record.orders_with(WAITING, self._slot) if self._waits(order))
         self._note_strangers()
         self._note_switches()
         if fresh:
@@ -87,6 +85,11 @@ class StateManager:
         self._book.note_levels(self.positions)
         self._looked_until = self._connector.server_now()
         return bool(fresh)
+
+    @property
+    def waiting(self) -> tuple[Order, ...]:
+        """Our entries that wait for their price, oldest first: what the record knows of them, as far as the terminal showed them."""
+        return tuple(order for order in self._record.orders_with(WAITING, self._slot) if self._waits(order))
 
     def publish_positions(self) -> None:
         """Put what we hold where readers of the record see it."""

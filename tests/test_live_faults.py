@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from backtesting import Strategy
 
-from Backtest.simulated_terminal import SimulatedTerminal, parity_account
+from Backtest.simulated_terminal import SimulatedTerminal, parity_account, retail_symbol
 from Live.live_trader import LiveTrader
 from tests.faulty_terminal import Fault, FaultyTerminal, answer_lost, answered, without_answer
 from tests.live_runs import Ran, eurusd, loaded, run_live
@@ -251,3 +251,66 @@ def test_an_account_that_cannot_be_read_for_the_page_does_not_end_the_run(tmp_pa
 
     ran = run_live(tmp_path, loaded(InAndOut), eurusd(40), made_by=made, on_turn=publish_in_the_dark)
     assert (ran.code, statuses(ran)[-1]) == (0, ("EXIT", "FILLED"))
+
+
+class WaitsAndCancels(Strategy):
+    """Places a limit far below on bar 10, takes it away on bar 15; places one that fills at once on bar 20."""
+
+    def init(self) -> None:
+        pass
+
+    def next(self) -> None:
+        bar, price = len(self.data), self.data.Close[-1]
+        if bar == 10:
+            self.far = self.buy(size=1000, limit=price * 0.9)
+        elif bar == 15 and self.far in self.orders:
+            self.far.cancel()
+        elif bar == 20:
+            self.buy(size=1000, limit=price * 1.1, sl=price * 0.9)
+        elif bar == 25:
+            self.position.close()
+
+
+def test_an_order_waits_is_taken_away_and_another_one_fills(tmp_path: Path) -> None:
+    ran = run(tmp_path, lambda terminal: None, WaitsAndCancels)
+    assert statuses(ran) == [("PENDING", "CANCELLED"), ("CANCEL", "FILLED"), ("PENDING", "FILLED"), ("EXIT", "FILLED")]
+    assert len(trades(ran)) == 1
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_answers_about_waiting_orders_that_are_lost_change_nothing(number: int, tmp_path: Path) -> None:
+    ran = run(tmp_path, at_send(number, answer_lost()), WaitsAndCancels)
+    assert statuses(ran) == [("PENDING", "CANCELLED"), ("CANCEL", "FILLED"), ("PENDING", "FILLED"), ("EXIT", "FILLED")]
+    assert len(trades(ran)) == 1
+    assert len(ran.terminal.sent) == 4  # nothing was sent a second time
+
+
+def test_a_waiting_order_that_was_not_delivered_is_missed_and_not_in_the_queue(tmp_path: Path) -> None:
+    ran = run(tmp_path, at_send(1, without_answer()), WaitsAndCancels)
+    assert statuses(ran) == [("PENDING", "ABSENT"), ("PENDING", "FILLED"), ("EXIT", "FILLED")]
+
+
+def test_a_cancellation_that_was_not_delivered_is_decided_again(tmp_path: Path) -> None:
+    ran = run(tmp_path, at_send(2, without_answer()), WaitsAndCancels)
+    assert statuses(ran) == [
+        ("PENDING", "CANCELLED"),
+        ("CANCEL", "ABSENT"),
+        ("CANCEL", "FILLED"),
+        ("PENDING", "FILLED"),
+        ("EXIT", "FILLED"),
+    ]
+
+
+@pytest.mark.parametrize("retcode", [10013, 10033, 10018])
+def test_a_waiting_order_that_is_refused_is_not_tried_again(retcode: int, tmp_path: Path) -> None:
+    ran = run(tmp_path, at_send(1, answered(retcode)), WaitsAndCancels)
+    assert statuses(ran)[0] == ("PENDING", "FAILED")
+    assert len(ran.terminal.sent) == 3
+
+
+def test_a_price_that_the_market_has_passed_is_entered_at_market_where_a_broker_refuses_it(tmp_path: Path) -> None:
+    ran = run_live(tmp_path, loaded(WaitsAndCancels), eurusd(40), spec=retail_symbol, given={"sizing": "fixed", "fixed_lots": 0.01})
+    placed = ran.rows("SELECT * FROM orders WHERE kind = 'PENDING'")
+    assert [(row["status"], row["order_type"]) for row in placed] == [("CANCELLED", "LIMIT"), ("FILLED", "LIMIT")]
+    assert '"action": 1' in placed[1]["request"]
+    assert placed[1]["attempts"] == 1  # order_check saw it: nothing was sent for nothing

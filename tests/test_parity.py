@@ -200,7 +200,7 @@ class CountingWhatItSees(Ranged):
     """Keeps counts that only the account that it was shown can tell, and acts on them."""
 
     def init(self):  # type: ignore[no-untyped-def]
-        super().init()
+        super().init()  # type: ignore[no-untyped-call]
         self.seen, self.cancelled, self.mine = 0, 0, []
 
     def next(self):  # type: ignore[no-untyped-def]

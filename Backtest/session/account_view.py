@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pandas as pd
 from backtesting.backtesting import Order, Trade, _Broker
@@ -18,6 +19,8 @@ class AccountView:
         self._broker = broker
         self._trades: dict[int, Trade] = {}  # by ticket
         self._orders: dict[Placed, Order] = {}  # entries that wait, or were just decided
+        # one that the terminal did not show for a while is still the one that the strategy keeps
+        self._kept: WeakValueDictionary[Placed, Order] = WeakValueDictionary()
         self._simulated: tuple[list[Trade], list[Trade]] | None = None  # open and closed ones of the warm-up
         self._closed_seen = 0
 
@@ -27,7 +30,7 @@ class AccountView:
 
     def note_placed(self, order: Order, bar: pd.Timestamp, leg: int) -> None:
         """An entry was decided: from now on it is known by that decision."""
-        self._orders[bar, leg] = order
+        self._orders[bar, leg] = self._kept[bar, leg] = order
 
     def placed_as(self, order: Order) -> Placed | None:
         """The decision that placed an entry; None for any other order."""
@@ -67,7 +70,7 @@ class AccountView:
 
     def _waiting(self, shown: WaitingOrder, free: list[Order]) -> Order:
         """An order of ours; else one of the warm-up's that asks for the same, though it was not decided as the same leg; else a new one."""
-        order = self._orders.get((shown.bar, shown.leg))
+        order = self._kept.get((shown.bar, shown.leg))
         if order is None:
             wanted = (shown.size, shown.limit, shown.sl, shown.tp)
             order = next((each for each in free if (each.size, each.limit, each.sl, each.tp) == wanted), None)
@@ -76,6 +79,7 @@ class AccountView:
             else:
                 free.remove(order)
         order._replace(stop_price=shown.stop)
+        self._kept[shown.bar, shown.leg] = order
         return order
 
     def _opened(self, shown: OpenTrade, index: pd.DatetimeIndex) -> Trade:

@@ -106,6 +106,7 @@ class OrderExecutor:
         self._kill_switch = kill_switch or KillSwitchFile.of(config)
         self._settlement = Settlement(connector, self._record, self._slot)
         self.settle, self.has_open_questions = self._settlement.settle, self._settlement.has_open_questions
+        self.look_at = self._settlement.look_at
 
     def close(self) -> None:
         """Let go of the record, if it is its own."""

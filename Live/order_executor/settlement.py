@@ -73,6 +73,10 @@ class Settlement:
         if not evidence.tickets:
             self._question(self._known(intent.order_id), "it was acknowledged, but the terminal shows nothing of it yet")
 
+    def look_at(self, order: Order) -> None:
+        """Put down what the terminal shows of one order now."""
+        self._put_down(order, self._of_ticket(order.intent, order.ticket))
+
     def settle(self) -> list[Order]:
         """Look once for every order whose outcome is open. Returns those that are now proved not to have happened.
 
