@@ -5,9 +5,9 @@ import logging
 from Live.desk import Desk
 from Live.errors import Unreachable
 from Live.kill_switch import KillSwitchFile
-from Live.model import BarId, Intent, Kind, Position, client_order_id
+from Live.model import BarId, Intent, Kind, Order, Position, client_order_id
 from Live.order_executor import OrderExecutor
-from Live.order_requests import Label, Market, close_request
+from Live.order_requests import Label, Market, close_request, remove_request
 
 log = logging.getLogger("LiveTrader")
 
@@ -16,7 +16,8 @@ SECONDS_BETWEEN_ROUNDS = 1.0
 
 
 def flatten(desk: Desk) -> tuple[Position, ...]:
-    """Close our positions, each by itself: one that cannot be closed does not keep the others open. Returns what is left.
+    """Take our waiting orders away and close our positions, each by itself: one that cannot be closed does not keep the others
+    open. Returns the positions that are left.
 
     The stop file must not be in the way of these orders, so they go through an executor that does not look for it.
     """
@@ -30,11 +31,28 @@ def flatten(desk: Desk) -> tuple[Position, ...]:
         except Unreachable as error:
             log.error("positions cannot be read", extra={"extra_data": {"reason": str(error)}})
             continue
+        for order in desk.state.waiting:
+            _take_away(order, desk, executor, number)
         for position in desk.state.positions:
             _close(position, desk, executor, number)
         if not _left(desk):
             return ()
     return desk.state.positions
+
+
+def _take_away(order: Order, desk: Desk, executor: OrderExecutor, number: int) -> None:
+    connector, symbol = desk.connector, order.intent.symbol
+    now = BarId(desk.slot, symbol, desk.timeframe.name, connector.server_now(), connector.clock.now())
+    leg = f"{order.ticket}/{number}"
+    order_id = client_order_id(now, Kind.CANCEL, leg)
+    intent = Intent(order_id, now, Kind.CANCEL, leg, order.intent.side, cancels=order.intent.order_id)
+    try:
+        desk.record.add_intent(intent)
+        executor.execute_order(remove_request(symbol, order.ticket or 0), order_id)
+        executor.look_at(order)
+    except Unreachable as error:
+        text = f"order {order.ticket} on {symbol} could not be taken away: {error}"
+        desk.record.event("NOT_FLATTENED", text, severity="CRITICAL", details={"ticket": order.ticket})
 
 
 def _close(position: Position, desk: Desk, executor: OrderExecutor, number: int) -> None:
@@ -59,4 +77,4 @@ def _left(desk: Desk) -> bool:
         desk.state.sync()
     except Unreachable:
         return True  # not proved
-    return bool(desk.state.positions)
+    return bool(desk.state.positions or desk.state.waiting)

@@ -207,6 +207,25 @@ def test_the_kill_switch_flattens_where_that_is_asked_for(tmp_path: Path) -> Non
     assert ran.rows("SELECT exit_reason FROM trades") == [{"exit_reason": "kill switch"}]
 
 
+class WaitsFromTheStart(EveryTen):
+    """Has an order that waits far away."""
+
+    def next(self) -> None:
+        if not self.orders:
+            self.buy(size=1000, limit=self.data.Close[-1] * 0.5)
+
+
+@pytest.mark.parametrize(("action", "left"), [("flatten", "CANCELLED"), ("halt", "PLACED")])
+def test_the_kill_switch_takes_waiting_orders_away_where_it_flattens(tmp_path: Path, action: str, left: str) -> None:
+    def stop(trader: LiveTrader) -> None:
+        if trader.bars == 5:
+            (tmp_path / "EMERGENCY_STOP.txt").touch()
+
+    ran = run_live(tmp_path, loaded(WaitsFromTheStart), eurusd(20), given={"kill_switch_action": action}, on_turn=stop)
+    assert ran.code == KillSwitch.exit_code
+    assert [row["status"] for row in ran.rows("SELECT status FROM orders WHERE kind = 'PENDING'")] == [left]
+
+
 def _stopped_at_bar_five(folder: Path, given: dict[str, object]) -> Any:
     def stop(trader: LiveTrader) -> None:
         if trader.bars == 5:
