@@ -56,7 +56,7 @@ class AccountView:
         broker.trades[:] = self._trades.values()
         _rebuild_book(broker, self._orders.values())
         broker._cash = account.cash
-        broker._trades_cache_clear()
+        getattr(broker, "_trades_cache_clear", lambda: None)()  # older versions keep no sums
 
     def _close(self, account: Account, index: pd.DatetimeIndex) -> None:
         fresh = account.closed[self._closed_seen :]

@@ -1,0 +1,77 @@
+"""Whether the backtesting.py that is imported has the private parts that Backtest.session uses, and whether they do the same.
+
+A program: `python tests/backtesting_contract.py FOLDER` looks at the package in that folder. It prints what is missing, one
+sentence a line, and nothing when all is well.
+"""
+
+import importlib
+import inspect
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# What Backtest.session reads, sets or calls, by module and class
+ATTRIBUTES = {
+    "backtesting._util": {"": "_Array _Data _Indicator _strategy_indicators", "_Data": "_set_length _update"},
+    "backtesting.backtesting": {
+        "": "Order Position Strategy Trade _Broker _OutOfMoneyError",
+        "Order": "_replace cancel is_contingent parent_trade",
+        "Trade": "_replace _copy _sl_order _tp_order sl tp close",
+        "_Broker": "new_order next equity last_price",
+        "Strategy": "I init next _check_params",
+    },
+    "backtesting.lib": {"": "SignalStrategy TrailingStrategy resample_apply"},
+}
+ARGUMENTS = {
+    "_Broker": "data cash spread commission margin trade_on_close hedging exclusive_orders index",
+    "Order": "broker size limit_price stop_price sl_price tp_price parent_trade tag",
+    "Trade": "broker size entry_price entry_bar tag",
+    "Strategy": "broker data params",
+}
+
+
+def missing() -> Iterator[str]:
+    """What is not there, or is called with other arguments."""
+    for module, classes in ATTRIBUTES.items():
+        found = importlib.import_module(module)
+        for name, wanted in classes.items():
+            owner = getattr(found, name) if name else found
+            yield from (f"{module}.{name or ''}{'.' if name else ''}{each} is gone" for each in wanted.split() if not hasattr(owner, each))
+    private = importlib.import_module("backtesting.backtesting")
+    for name, wanted in ARGUMENTS.items():
+        taken = list(inspect.signature(getattr(private, name).__init__).parameters)[1:]
+        if missing_ones := [each for each in wanted.split() if each not in taken]:
+            yield f"backtesting.backtesting.{name} does not take {', '.join(missing_ones)} any more, but {', '.join(taken)}"
+
+
+def different() -> Iterator[str]:
+    """Where a session decides otherwise than the backtest of this version."""
+    from backtesting.backtesting import Backtest
+
+    from Backtest.bars import builtin_prices
+    from Backtest.strategies import DEFAULTS
+    from tests.test_session import Recorder, session_of, stepped
+    from tests.waiting_strategies import BreakoutButNotTooFar, HalfAndBreakEven, Straddle, TakingProfitWithAnOrder
+
+    frame = builtin_prices("EURUSD").iloc[1000:1120]
+    some: tuple[Any, ...] = (Straddle, HalfAndBreakEven, BreakoutButNotTooFar, TakingProfitWithAnOrder)
+    for strategy in some:
+        recorder = Recorder()
+
+        class Listening(strategy):  # type: ignore[misc, valid-type]
+            def next(self, recorder: Recorder = recorder) -> None:
+                before = recorder.before(self)
+                super().next()
+                recorder.after(self, before)
+
+        Backtest(frame, Listening, **DEFAULTS).run()
+        if stepped(session_of(strategy), frame, recorder) != recorder.decided:
+            yield f"{strategy.__name__} is decided otherwise bar by bar than in the backtest"
+
+
+if __name__ == "__main__":
+    sys.path[:0] = [sys.argv[1], str(Path(__file__).parent.parent)]
+    warnings.simplefilter("ignore")
+    sys.stdout.write("\n".join(list(missing()) or list(different())))
