@@ -111,7 +111,7 @@ def _told(trade: Trade, spread: float, last_close: float) -> BacktestTrade:
         entry_price=float(trade.entry_price),
         unspread_price=float(trade.entry_price) / (1 + (spread if trade.size > 0 else -spread)),
         exit_bar=None if trade.exit_bar is None else int(trade.exit_bar),
-        exit_price=float(trade.exit_price) if ended else last_close,
+        exit_price=last_close if trade.exit_price is None else float(trade.exit_price),
         exit_by=facts.get("_closed_by", OPEN) if ended else OPEN,
         costs=float(entry_costs * abs(trade.size / whole) + facts.get("_exit_costs", 0.0)),
     )
