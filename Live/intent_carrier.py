@@ -272,7 +272,7 @@ class IntentCarrier:
             raise TooSmall(f"MAX_POSITION_SIZE={limit:g} lots leaves nothing: {held:g} lots are open")
         if allowed < lots:
             text = f"{self._symbol}: {lots:g} lots were cut to {allowed:g} by MAX_POSITION_SIZE={limit:g}"
-            desk.record.event("SIZE_CUT", text, severity="WARNING", details={"client_order_id": intent.order_id})
+            desk.record.event("SIZE_CUT", text, severity="WARNING", details={"client_order_id": intent.order_id, "lots": lots})
         return allowed
 
     def _gate(self, intent: Intent, lots: float, quote: Quote) -> str | None:
