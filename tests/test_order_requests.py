@@ -18,12 +18,15 @@ from Live.order_requests import (
     Label,
     Levels,
     Market,
+    Trigger,
     at_quote,
     close_request,
     entry_request,
     faults,
     fillings,
+    pending_request,
     protect_request,
+    remove_request,
     ticket_of,
 )
 
@@ -222,3 +225,49 @@ def test_stops_keep_their_distance_from_the_market(side: Side, given: Levels, se
 def test_a_close_has_no_stops_to_keep_away() -> None:
     spec = replace(SPEC, stops_level=100)
     assert faults(close_request(HELD, 0.1, Market(spec, QUOTE), LABEL), spec, QUOTE) == []
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "stop", "kind"),
+    [
+        (Side.BUY, 1.09, None, 2),
+        (Side.SELL, 1.21, None, 3),
+        (Side.BUY, None, 1.21, 4),
+        (Side.SELL, None, 1.09, 5),
+        (Side.BUY, 1.215, 1.21, 6),
+        (Side.SELL, 1.085, 1.09, 7),
+    ],
+)
+def test_an_order_that_waits_names_its_kind_its_prices_and_how_long_it_waits(
+    side: Side, limit: float | None, stop: float | None, kind: int
+) -> None:
+    market = Market(SPEC, Quote(1.1, 1.1002, 0.0))
+    request = pending_request(side, 0.1, market, LABEL, trigger=Trigger(limit, stop, Levels(1.0, 1.3)))
+    assert (request["action"], request["type"], request["volume"], request["magic"], request["comment"]) == (5, kind, 0.1, 7, LABEL.key)
+    assert (request["price"], request.get("stoplimit")) == ((limit, None) if stop is None else (stop, limit))
+    assert (request["sl"], request["tp"], request["type_time"]) == (1.0, 1.3, 0)
+    assert faults(request, market.spec, market.quote) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "stop", "met", "left"),
+    [
+        (1.2, None, True, None),  # buys at 1.1002, which is better
+        (1.0, None, False, None),
+        (None, 1.05, True, None),  # the market is above it already
+        (None, 1.15, False, 1.15),
+        (1.2, 1.05, True, None),
+        (1.0, 1.05, False, None),  # waits for its limit alone
+    ],
+)
+def test_what_the_market_has_reached_is_not_waited_for(limit: float | None, stop: float | None, met: bool, left: float | None) -> None:
+    quote, trigger = Quote(1.1, 1.1002, 0.0), Trigger(limit, stop)
+    assert trigger.is_met(quote, Side.BUY) is met
+    assert trigger.at(quote, Side.BUY).stop == left
+
+
+def test_a_waiting_order_keeps_its_price_at_a_fresh_quote() -> None:
+    market = Market(SPEC, Quote(1.1, 1.1002, 0.0))
+    request = pending_request(Side.BUY, 0.1, market, LABEL, trigger=Trigger(1.05))
+    assert at_quote(request, Quote(1.2, 1.2002, 0.0))["price"] == 1.05
+    assert remove_request("EURUSD", 9) == {"action": 8, "symbol": "EURUSD", "order": 9}

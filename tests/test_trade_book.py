@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -7,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from Backtest.decisions import OpenTrade
+from Backtest.decisions import Account, ClosedTrade, OpenTrade, WaitingOrder
+from Live.audit_logger import to_json
 from Live.model import Deal, Magic, Position, Side, SymbolSpec, Ticket
-from Live.trade_book import TradeBook, open_trade
+from Live.trade_book import TradeBook, account_of, facts_of, open_trade
 
 SPEC = SymbolSpec("EURUSD", 5, 1e-5, 1e-5, 1e5, 0.01, 0.01, 50.0, 0, 3, 2, "USD")
 
@@ -200,3 +202,11 @@ def test_every_lot_and_every_cost_is_in_an_open_or_a_closed_trade(deals: list[De
         assert sum(parts, still) == pytest.approx(entry.lots * 100_000 * entry.side.sign)
         costs_of_held -= entry.commission * abs(still) / (entry.lots * 100_000)
     assert sum(trade.costs for trade in closed) + costs_of_held == pytest.approx(-sum(each.commission for each in deals))
+
+
+def test_an_account_on_record_is_read_as_it_was_shown() -> None:
+    time = pd.Timestamp("2024-01-02 03:00")
+    closed = [ClosedTrade(1, 1, 5.0, 1.0, 1.1, time, time), ClosedTrade(2, 2, 5.0, 1.0, 1.1, time, time)]
+    order = WaitingOrder(time, 2, -0.5, 1.2, None, 1.3, 1.1, [1, "a"])
+    shown = Account(123.45, (OpenTrade(7, -3.0, 1.05, time, None, 1.0, {"a": 1}),), closed[:1], (order,))
+    assert account_of(json.loads(to_json(facts_of(shown))), closed) == shown
