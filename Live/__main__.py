@@ -193,6 +193,32 @@ def report(env_file: str | None, db: str | None, **given: Any) -> int:
     return 0
 
 
+@cli.command(context_settings=HELP)
+@click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
+@click.option("--db", metavar="FILE", help="The record to read (AUDIT_DB_PATH).")
+@click.option("--slot", metavar="SLOT", help="Another session than the newest: login@server/strategy_id/magic.")
+@click.option("--since", metavar="DATE", help="Only what was decided from then on (UTC).")
+@click.option("--symbols", metavar="A,B", help="Only these symbols.")
+@click.option("--trades", is_flag=True, help="Trade by trade, too.")
+@click.option("--html", metavar="FILE", help="Write the waterfall to this file (default: drift.html beside the log).")
+@click.option("--plot/--no-plot", default=True, help="Whether to write it.")
+@click.option("--open/--no-open", "opens", default=True, help="Whether to show it, where there is a screen.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def drift(env_file: str | None, db: str | None, **given: Any) -> int:
+    """Why a recorded session earned something else than its backtest: each cause with its money, adding up to the cent."""
+    from Live.drift import print_drifts
+    from Live.report import Wanted
+
+    path, html = _absolute(db), _absolute(given["html"])
+    config = load_config({"audit_db_path": None if path is None else str(path)}, _absolute(env_file), os.environ)
+    wanted = Wanted(None, given["slot"], given["since"], tuple(filter(None, (given["symbols"] or "").split(","))))
+    file = (html or config.log_dir / "drift.html") if given["plot"] else None
+    files = print_drifts(config.audit_db_path, wanted, file, trades=given["trades"], as_json=given["as_json"])
+    if files and given["opens"] and not given["as_json"] and _has_screen():
+        click.launch(str(files[0]))
+    return 0
+
+
 def _has_screen() -> bool:
     shown = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     return bool(shown) and sys.stdout.isatty()

@@ -60,7 +60,8 @@ def gaps(times: Sequence[int], steps: Timeframe, known: Collection[int]) -> Iter
     wide = [(one, other) for one, other in pairwise(times) if steps.next_open(one) < other]
     first = min(known, default=0) if wide else 0
     for one, other in wide:
-        if any(_is_expected(time, one, known, first) for time in _between(one, other, steps)):
+        weekend = (one - SATURDAY) // WEEK != (other - SATURDAY) // WEEK
+        if any(_is_expected(time, known, first, weekend=weekend) for time in _between(one, other, steps)):
             yield one, other
 
 
@@ -73,11 +74,11 @@ def _between(one: int, other: int, steps: Timeframe) -> Iterator[int]:
         time = steps.next_open(time)
 
 
-def _is_expected(time: int, before: int, known: Collection[int], first: int) -> bool:
+def _is_expected(time: int, known: Collection[int], first: int, *, weekend: bool) -> bool:
     weeks = range(time - WEEK, max(first, time - WEEKS_LOOKED_BACK * WEEK) - 1, -WEEK)
     if len(weeks) >= FEWEST_DAYS:
         return _most(weeks, known)
-    if (time - SATURDAY) % WEEK < 2 * DAY or _holds_saturday(before, time):
+    if weekend or (time - SATURDAY) % WEEK < 2 * DAY:
         return False
     days = [day for day in range(time - DAY, first - 1, -DAY) if (day - SATURDAY) % WEEK >= 2 * DAY]
     return len(days) >= FEWEST_DAYS and _most(days, known)
@@ -85,10 +86,6 @@ def _is_expected(time: int, before: int, known: Collection[int], first: int) -> 
 
 def _most(times: Sequence[int], known: Collection[int]) -> bool:
     return 2 * sum(time in known for time in times) > len(times)
-
-
-def _holds_saturday(before: int, time: int) -> bool:
-    return (before - SATURDAY) // WEEK != (time - SATURDAY) // WEEK
 
 
 def differences_of(seen: Bar, now: Bar) -> str:

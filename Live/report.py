@@ -56,7 +56,7 @@ def reports_of(db: Path, wanted: Wanted) -> list[Report]:
 
     Raises RecordUnavailable when the record cannot be read or has no such session, Misconfigured when nothing was decided there.
     """
-    since = _since(wanted.since)
+    since = since_of(wanted.since)
     with Recorded(db) as record:
         session = record.session(run=wanted.run, slot=wanted.slot)
         charts = [chart for chart in record.charts(session) if not wanted.symbols or chart[0] in wanted.symbols]
@@ -171,8 +171,8 @@ def _readable(value: Any) -> str:
     return "–" if value is None or value == "NaT" else str(value).removesuffix(" 00:00:00")
 
 
-def _since(text: str | None) -> str:
-    """The moment as the record writes it; "" is before everything."""
+def since_of(text: str | None) -> str:
+    """The moment as the record writes it; "" is before everything. Raises BadInput for a text that names none."""
     if text is None:
         return ""
     try:

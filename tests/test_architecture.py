@@ -12,16 +12,17 @@ from Live.config import PROJECT_ROOT
 LAYERS = {
     "Live": [
         "__main__",
+        "drift",
         "running doctor explain report costs verify",
         "summary",
         "live_trader",
         "symbol_trader flatten",
         "intent_carrier bar_watch",
         "desk reporter strategy_checks",
-        "order_executor state_manager dashboard",
+        "order_executor state_manager dashboard drift_sides",
         "audit_logger mt5_connector backtesting_bridge trade_book kill_switch logs session_account",
         "locks order_requests sizing indicators",
-        "risk config explanations bar_judgement",
+        "risk config explanations bar_judgement recorded_bars drift_causes drift_plot",
         "model clock errors outcomes redaction comparison",
     ],
     "Backtest": [
@@ -57,7 +58,8 @@ CLOCK = "Live.clock"
 # Code that decides: same in, same out. It imports other pure modules, numbers, the words for bars, and this of the standard library.
 PURE = (
     """
-    Live.model Live.outcomes Live.explanations Live.bar_judgement Live.risk Live.sizing Live.order_requests Live.trade_book
+    Live.model Live.outcomes Live.explanations Live.bar_judgement Live.drift_causes
+    Live.recorded_bars Live.risk Live.sizing Live.order_requests Live.trade_book
     Live.mt5_connector.shown Live.mt5_connector.names Live.mt5_connector.outage Live.order_executor.evidence
     Backtest.decisions Backtest.errors Backtest.sizing
 """.split()
