@@ -94,17 +94,15 @@ def compare(strategy: str, params: Mapping[str, Any], bars: pd.DataFrame, symbol
     live = live_told(load_strategy(strategy), params, bars, symbol)
     if backtest.bars < len(bars) - 1:
         ruin = bars.index[backtest.bars]
-        live = _until(live, backtest.bars, ruin)
-        notes.append(
-            f"the account is ruined on the bar of {ruin}, and the backtest ends there; what a live run does after that is left out"
-        )
+        backtest, live = _before(ruin, backtest), replace(_before(ruin, live), bars=backtest.bars)
+        notes.append(f"the account is ruined on the bar of {ruin}; the backtest ends there, and what is compared is what was over before")
     return Verdict(symbol, timeframe_of(bars).name, bars, backtest, live, differences(backtest, live), notes)
 
 
-def _until(live: Told, bars: int, end: pd.Timestamp) -> Told:
-    decisions = [each for each in live.decisions if each.bar < end]
-    trades = [each for each in live.trades if each.entry_bar <= end]
-    return replace(live, bars=min(live.bars, bars), decisions=decisions, trades=trades)
+def _before(end: pd.Timestamp, told: Told) -> Told:
+    decisions = [each for each in told.decisions if each.bar < end]
+    trades = [each for each in told.trades if each.exit_bar is not None and each.exit_bar < end]
+    return replace(told, decisions=decisions, trades=trades)
 
 
 def _as_a_terminal_has_them(bars: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -145,11 +143,13 @@ def _decided(bar: pd.Timestamp, decision: Decision) -> Decided:
 
 
 def _backtest_trades(stats: "pd.Series[Any]") -> Iterator[Traded]:
-    closed = stats["_trades"]
-    columns = ("EntryTime", "ExitTime", "Size", "EntryPrice", "ExitPrice", "Tag", "PnL", "Commission")
-    for entered, left, size, entry, leaving, tag, net, commission in zip(*(closed[name].tolist() for name in columns), strict=True):
-        yield Traded(entered, left, float(size), entry, leaving, _tag(None if tag != tag else tag), net + commission)
-    for trade in stats["_strategy"].trades:
+    rows, strategy = stats["_trades"], stats["_strategy"]
+    columns = ("EntryTime", "ExitTime", "Size", "EntryPrice", "ExitPrice", "PnL", "Commission")
+    # a column of tags makes floats of whole numbers where others have none
+    tags = [trade.tag for trade in strategy.closed_trades]
+    for tag, entered, left, size, entry, leaving, net, commission in zip(tags, *(rows[name].tolist() for name in columns), strict=True):
+        yield Traded(entered, left, float(size), entry, leaving, _tag(tag), net + commission)
+    for trade in strategy.trades:
         yield Traded(pd.Timestamp(trade.entry_time), None, float(trade.size), trade.entry_price, None, _tag(trade.tag), 0.0)
 
 
