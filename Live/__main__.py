@@ -219,6 +219,25 @@ def drift(env_file: str | None, db: str | None, **given: Any) -> int:
     return 0
 
 
+@cli.command(context_settings=HELP)
+@click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
+@click.option("--db", metavar="FILE", help="The record to read (AUDIT_DB_PATH).")
+@click.option("--slot", metavar="SLOT", help="Another session than the newest: login@server/strategy_id/magic.")
+@click.option("--run", type=int, metavar="N", help="Only run N.")
+@click.option("--since", metavar="DATE", help="Count only what was decided from then on (UTC).")
+@click.option("--symbols", metavar="A,B", help="Only these symbols.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def replay(env_file: str | None, db: str | None, *, as_json: bool, **given: Any) -> int:
+    """Decide a recorded session again, from what its strategy saw. Exit code 6 where something is decided otherwise."""
+    from Live.replay import print_replays
+    from Live.report import Wanted
+
+    path = _absolute(db)
+    config = load_config({"audit_db_path": None if path is None else str(path)}, _absolute(env_file), os.environ)
+    wanted = Wanted(given["run"], given["slot"], given["since"], tuple(filter(None, (given["symbols"] or "").split(","))))
+    return print_replays(config.audit_db_path, wanted, as_json=as_json)
+
+
 def _has_screen() -> bool:
     shown = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     return bool(shown) and sys.stdout.isatty()

@@ -129,7 +129,7 @@ class SymbolTrader:
             self._tell_warming_up()
         for decision, intents in planned:
             order_id = intents[-1].order_id if reason is None else None
-            record.add_signal({**common, **_signal_row(decision), "client_order_id": order_id, "reason": reason})
+            record.add_signal({**common, **signal_row(decision), "client_order_id": order_id, "reason": reason})
         if planned and reason is not None:
             words = [signal_of(decision) for decision, _ in planned]
             text = f"{self.symbol} {name.time:%Y-%m-%d %H:%M}: {', '.join(words)} not acted upon: {reason}"
@@ -159,7 +159,8 @@ def _bar_row(bar: Bar, *, acted: bool) -> dict[str, Any]:
     return {**prices, "tick_volume": int(bar.volume), "spread": bar.spread, "acted": int(acted)}
 
 
-def _signal_row(decision: Decision) -> dict[str, Any]:
+def signal_row(decision: Decision) -> dict[str, Any]:
+    """The columns of a decision in the table of signals."""
     row: dict[str, Any] = {"signal": signal_of(decision), "confidence": 1.0, "leg": decision.leg}
     if isinstance(decision, (Enter, Protect)):
         row |= {"stop_loss": decision.sl, "take_profit": decision.tp}

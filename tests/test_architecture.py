@@ -12,7 +12,7 @@ from Live.config import PROJECT_ROOT
 LAYERS = {
     "Live": [
         "__main__",
-        "drift",
+        "drift replay",
         "running doctor explain report costs verify",
         "summary",
         "live_trader",

@@ -7,8 +7,12 @@ from typing import Any
 
 from Live.audit_logger.reader import Row
 from Live.audit_logger.recorded import Recorded, Session
+from Live.audit_logger.rows import deal_of
+from Live.model import Deal
 
-RUNS = "SELECT run_id, strategy_sha256, params, settings, versions FROM runs WHERE slot = :slot ORDER BY run_id"
+RUNS = """
+SELECT run_id, started_at, strategy_file, strategy_class, strategy_sha256, params, versions FROM runs WHERE slot = :slot ORDER BY run_id
+"""
 WARM_UPS = """
 SELECT run_id, bars, first_epoch, last_epoch, history_id, spec FROM warm_ups
 WHERE slot = :slot AND symbol = :symbol AND timeframe = :timeframe ORDER BY id
@@ -28,7 +32,7 @@ WHERE r.slot = :slot AND s.symbol = :symbol AND s.timeframe = :timeframe AND s.i
 """
 ORDERS = """
 SELECT id, run_id, client_order_id, bar_epoch, kind, leg, side, size, volume, price, limit_price, stop_price, sl, tp, position_ticket,
-       status, message, executed_volume, mt5_order_id
+       status, message, executed_volume, mt5_order_id, tag
 FROM orders WHERE slot = :slot AND symbol = :symbol AND id > :after ORDER BY id LIMIT :page
 """
 SENT = """
@@ -36,8 +40,7 @@ SELECT e.seq, e.client_order_id, e.payload FROM order_events AS e JOIN orders AS
 WHERE o.slot = :slot AND o.symbol = :symbol AND e.to_status = 'SUBMITTED' AND e.seq > :after ORDER BY e.seq LIMIT :page
 """
 FILLS = """
-SELECT deal_ticket, epoch, position_id, client_order_id, side, entry, volume, price, profit, commission, swap, fee, reason, comment
-FROM fills WHERE slot = :slot AND symbol = :symbol AND deal_ticket > :after ORDER BY deal_ticket LIMIT :page
+SELECT * FROM fills WHERE slot = :slot AND symbol = :symbol AND deal_ticket > :after ORDER BY deal_ticket LIMIT :page
 """
 SWAPS = "SELECT ticket, swap FROM positions WHERE slot = :slot AND symbol = :symbol"
 EVENTS = """
@@ -72,6 +75,11 @@ class Retold(Recorded):
     def runs(self, session: Session) -> list[Row]:
         """Its runs, oldest first."""
         return self._rows(RUNS, {"slot": session.slot})
+
+    def deals(self, told: Told) -> list[Deal]:
+        """The deals of a symbol, oldest first."""
+        rows: list[Any] = sorted(told.fills, key=lambda row: (str(row["timestamp"]), row["deal_ticket"]))
+        return [deal_of(row) for row in rows]
 
     def told(self, session: Session, chart: tuple[str, str]) -> Told:
         """Everything about a symbol and timeframe."""
