@@ -31,6 +31,7 @@ RUN = [
 NOT_RUN = {
     "python run.py demo": "it makes the record on which the queries are run, below",
     "python run.py test": "this is it",
+    "python run.py verify Backtest/codes/sma_cross.py": "tests/test_verify.py",
     "python run.py lookahead Backtest/codes/sma_cross.py": "tests/test_strategy_checks.py",
     "python run.py warmup Backtest/codes/sma_cross.py": "tests/test_strategy_checks.py",
     "python run.py report": "it needs a record; tests/test_report.py",
