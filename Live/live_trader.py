@@ -30,6 +30,7 @@ from Live.mt5_connector.connector import WINDOW
 from Live.order_executor import SECONDS_BETWEEN_READS, OrderExecutor
 from Live.reporter import Reporter, versions
 from Live.state_manager import StateManager
+from Live.strategy_watch import StrategyWatch
 from Live.symbol_trader import SymbolTrader
 
 log = logging.getLogger("LiveTrader")
@@ -133,6 +134,7 @@ class LiveTrader:
         self.run_id = self.record.start_run(self._facts(account))
         self.state = StateManager(self.config, self.connector, self.record, self.slot, look_back=self._look_back())
         self.reporter = Reporter(self.config, self.connector, self.record, self.state)
+        self.strategy_watch = StrategyWatch(self.strategy, self.record)
 
     def _take_up(self) -> None:
         """What an earlier run left, before anything else; then the symbols."""
@@ -169,6 +171,7 @@ class LiveTrader:
                 name = signal.Signals(self._signalled).name
                 return (CTRL_C if self._signalled == signal.SIGINT else 0), f"stopped by {name}"
             pause = self._turn()
+            self.strategy_watch.look()
             self.reporter.publish(self.why_not)
             self._watcher.turned(self)
             if all(trader.failure for trader in self.traders.values()):
