@@ -13,6 +13,8 @@
     python run.py warmup …      python -m Live warmup …
     python run.py costs …       python -m Live costs …
     python run.py report …      python -m Live report …
+    python run.py drift …       python -m Live drift …
+    python run.py replay …      python -m Live replay …
     python run.py lint          format check, linter and type checker
 
 Needs Python 3.11 or newer and nothing else; what is installed is in requirements*.txt. A second start installs nothing.
@@ -38,7 +40,8 @@ PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 STAMP = VENV / "installed.json"
 CORE, DEV = "requirements.txt", "requirements-dev.txt"
 USAGE, FAILED = 2, 1
-VERBS = ("demo", "test", "run", "backtest", "dashboard", "doctor", "explain", "verify", "lookahead", "warmup", "costs", "report", "lint")
+LIVE = ("run", "dashboard", "doctor", "explain", "verify", "lookahead", "warmup", "costs", "report", "drift", "replay")
+VERBS = ("demo", "test", "backtest", *LIVE, "lint")
 
 # The demo is the same for everybody: the template's settings, not those of a .env that may be there.
 DEMO = ["run", "--config", str(ROOT / ".env.template"), "--strategy", str(ROOT / "Backtest" / "codes" / "sma_cross.py"), "--dry-run"]

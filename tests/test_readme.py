@@ -35,6 +35,8 @@ NOT_RUN = {
     "python run.py lookahead Backtest/codes/sma_cross.py": "tests/test_strategy_checks.py",
     "python run.py warmup Backtest/codes/sma_cross.py": "tests/test_strategy_checks.py",
     "python run.py report": "it needs a record; tests/test_report.py",
+    "python run.py drift": "it needs a record; tests/test_drift.py",
+    "python run.py replay": "it needs a record; tests/test_replay.py",
     "python -m Backtest.simulated_terminal symbols": "tests/simulated_terminal/test_serve.py",
     "python -m Backtest.simulated_terminal run their_bot.py": "tests/simulated_terminal/test_serve.py",
     "python -m Backtest.simulated_terminal serve": "it serves until it is stopped; tests/simulated_terminal/test_serve.py",

@@ -110,7 +110,9 @@ def test_the_demo_is_a_dry_run_of_the_shipped_strategy_with_the_templates_settin
     assert done.returncode == 7
 
 
-@pytest.mark.parametrize("verb", ["run", "dashboard", "doctor", "explain", "verify", "lookahead", "warmup", "costs", "report"])
+@pytest.mark.parametrize(
+    "verb", ["run", "dashboard", "doctor", "explain", "verify", "lookahead", "warmup", "costs", "report", "drift", "replay"]
+)
 def test_what_follows_a_verb_is_passed_on_and_the_folder_stays_the_users(verb: str, equipped: Path, tmp_path: Path) -> None:
     done = start(equipped, verb, "--strategy", "my strategy.py", cwd=tmp_path)
     assert done.stdout.splitlines()[-3:-1] == [f"Live was started with {verb} --strategy my strategy.py", f"in {tmp_path}"]
@@ -188,7 +190,8 @@ def test_another_verb_is_a_usage_mistake(words: list[str], project: Path) -> Non
     done = start(project, *words)
     assert done.returncode == 2
     assert (
-        "want one of demo, test, run, backtest, dashboard, doctor, explain, verify, lookahead, warmup, costs, report, lint" in done.stderr
+        "want one of demo, test, backtest, run, dashboard, doctor, explain, verify, lookahead, warmup, costs, report, drift, replay, lint"
+        in done.stderr
     )
     assert not (project / ".venv").exists()
 
