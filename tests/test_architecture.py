@@ -68,13 +68,13 @@ PURE = (
         for module in """
     arguments bar_series book case checks constants dealing faults.calls faults.streams faults.triggers groups ledger lifetimes
     lookout market matching minutes money orders paper.quotes paper.specs pending_checks rates replay retcodes rollover server
-    sessions structs surface symbols tick_series timeline triggers unfolding
+    sessions structs surface symbols synthetic tick_series timeline triggers unfolding
 """.split()
     ]
 )
 WORDS = {"Backtest.bars"}
 HARMLESS = set(
-    "base64 bisect collections copy dataclasses datetime decimal difflib enum functools hashlib itertools json math operator re typing".split()
+    "array base64 bisect collections copy dataclasses datetime decimal difflib enum functools hashlib itertools json math operator re typing zlib".split()
 )
 NUMBERS = {"numpy", "pandas"}
 

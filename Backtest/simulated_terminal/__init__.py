@@ -2,7 +2,7 @@
 
 This package can stand in for the module `MetaTrader5`: its functions, constants and structures are here, over a
 replayed market and a trade server. `use(terminal)` says which terminal the functions talk to; without it, it is one
-on EURUSD whose recorded prices go on in real time. A program that wants several terminals calls their methods instead.
+on the usual symbols whose market goes on in real time. A program that wants several terminals calls their methods instead.
 """
 
 from Backtest.simulated_terminal.catalogue import retail_symbol as retail_symbol

@@ -41,14 +41,15 @@ MARGIN_MODES = {
 def cli() -> None:
     """A MetaTrader 5 terminal in a box, for other programs: no broker, no Windows.
 
-    Its market goes on in real time. The prices are recorded ones, moved by whole weeks so that they are of now.
+    Its market goes on in real time. The prices are recorded ones, moved by whole weeks so that they are of now. Without a file
+    (--data) only EURUSD has recorded prices; those of other symbols are synthetic, and tell nothing about any market.
     """
 
 
 def market_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say which market and which account."""
     options = [
-        click.option("--symbols", metavar="A,B", default="", help="Symbols to trade; without it those of --data, or EURUSD."),
+        click.option("--symbols", metavar="A,B", default="", help="Symbols to trade; without it those of --data, or 14 usual ones."),
         click.option("--data", multiple=True, metavar="SYMBOL=FILE", help="Prices of a symbol: bars or ticks, CSV or Parquet."),
         click.option("--utc", is_flag=True, help="The times in those files are UTC; without it they are the server's."),
         click.option("--symbols-file", metavar="FILE", type=Path, help="Symbols of your own (see the verb symbols)."),
@@ -105,7 +106,12 @@ def _speed(text: str, *, virtual: bool) -> float:
 
 
 def _opened(speed: float, given: dict[str, Any]) -> SimulatedTerminal:
-    return open_terminal(_wanted(speed, given), time.time(), time.monotonic)
+    wanted = _wanted(speed, given)
+    terminal = open_terminal(wanted, time.time(), time.monotonic)
+    if wanted.made_up:
+        named = ",".join(wanted.made_up)
+        click.echo(f"Synthetic prices: {named} (recorded ones: --data SYMBOL=FILE)", err=True)
+    return terminal
 
 
 def _with_faults(terminal: SimulatedTerminal, seed: int | None) -> Any:

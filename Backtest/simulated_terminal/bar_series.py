@@ -1,5 +1,6 @@
 """The bars of one symbol, replayed (pure): each comes about in two moments, as `unfolding` says."""
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 
@@ -30,8 +31,7 @@ class BarSeries:
         self.spec = spec
         self.timeframe = timeframe or timeframe_of(frame)
         self.whole = _rates(spec, frame)
-        self.epochs: list[int] = self.whole["time"].tolist()
-        self._columns = tuple(self.whole[name].tolist() for name in ("open", "high", "low", "close", "tick_volume", "spread"))
+        self.epochs = array("q", self.whole["time"].tobytes())
         self._latest_msc, self._latest = -1, _NOTHING_YET
         self._rates: dict[Timeframe, Rates] = {}
         self._ticks: Array | None = None
@@ -58,8 +58,7 @@ class BarSeries:
 
     def bar(self, index: int) -> Bar:
         """A bar with all that ever happens in it."""
-        o, h, low, close, volume, spread = (column[index] for column in self._columns)
-        return Bar(self.epochs[index], o, h, low, close, volume, spread)
+        return Bar(*self.whole.item(index)[:7])
 
     def index_at(self, now_msc: int) -> int:
         """The forming bar's index; -1 before the first bar."""

@@ -24,11 +24,13 @@ def current() -> Any:
 
 
 def default_terminal() -> SimulatedTerminal:
-    """A retail account on EURUSD, whose market goes on in real time: recorded prices, moved to where the machine's clock is.
+    """A retail account on the symbols in the box, whose market goes on in real time: it is where the machine's clock is.
 
-    There is history before now, and there are days to come. A program can be tried on any day: on one without trading, the
-    prices are those of a weekday. Orders are executed instantly, as on the demo server of MetaTrader's documentation: its
-    programs ask for fillings that market execution does not know.
+    The prices of EURUSD are recorded ones of 2017, moved to now; those of the other symbols, and all before, are synthetic,
+    as the symbols' descriptions say. There is history since 2018, by the hour until some weeks ago, and there are days to
+    come. A program can be tried on any day: on one without trading, the prices are those of a weekday. Orders are executed
+    instantly, as on the demo server of MetaTrader's documentation: its programs ask for fillings that market execution does
+    not know.
     """
     wanted = Wanted(always_open=True, execution=SYMBOL_TRADE_EXECUTION_INSTANT)
     return open_terminal(wanted, time.time(), time.monotonic)

@@ -1,6 +1,7 @@
 """A terminal whose prices are going on now: recorded ones, put by whole weeks to where the machine's clock is.
 
-The week stays a week: what was a Monday is one, with the sessions and the gaps of then. Nothing here reads a clock.
+The week stays a week: what was a Monday is one, with the sessions and the gaps of then. Symbols without recorded prices have
+made-up ones (`synthetic`), and say so in their description. Nothing here reads a clock.
 """
 
 import json
@@ -12,17 +13,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from Backtest.bars import BUILTIN, TIMEFRAMES, builtin_prices, read_bars_or_ticks
+from Backtest.bars import builtin_prices, is_ticks, read_bars_or_ticks
 from Backtest.errors import BadInput
 from Backtest.simulated_terminal.catalogue import catalogue, retail_symbol
 from Backtest.simulated_terminal.minutes import by_the_minute
 from Backtest.simulated_terminal.replay import ReplayMarket
 from Backtest.simulated_terminal.server_time import ServerTime, server_time
 from Backtest.simulated_terminal.symbols import AccountSpec, SymbolSpec
+from Backtest.simulated_terminal.synthetic import calendar, can_be_made, synthetic_prices, with_a_past
 from Backtest.simulated_terminal.terminal import SimulatedTerminal
 
 _WEEK, _DAY, _HOUR = pd.Timedelta(weeks=1), pd.Timedelta(days=1), pd.Timedelta(hours=1)
 _AHEAD = 0.25  # of the prices, about: the rest is history
+
+RECORDED = "EURUSD"  # whose prices of 2017 are in the box
+IN_THE_BOX = tuple("EURUSD GBPUSD USDJPY USDCHF AUDUSD USDCAD NZDUSD EURGBP EURJPY GBPJPY XAUUSD XAGUSD US500 BTCUSD".split())
 
 Priced = dict[str, tuple[SymbolSpec, pd.DataFrame]]
 
@@ -31,8 +36,8 @@ Priced = dict[str, tuple[SymbolSpec, pd.DataFrame]]
 class Wanted:
     """Which market, and which account on it."""
 
-    symbols: tuple[str, ...] = ()  # none: those of `files`, else EURUSD
-    files: Mapping[str, Path] = field(default_factory=dict)  # by symbol; the others have the prices that backtesting.py ships
+    symbols: tuple[str, ...] = ()  # none: those of `files`, else all that are in the box
+    files: Mapping[str, Path] = field(default_factory=dict)  # by symbol; the others have what is in the box
     utc: bool = False  # whether the times of the files are UTC; else they are the server's already
     symbols_file: Path | None = None
     server_time: ServerTime = field(default_factory=lambda: server_time("new-york"))
@@ -41,6 +46,16 @@ class Wanted:
     account_file: Path | None = None
     always_open: bool = False  # where there is no trading now: let it be a weekday of the prices, and no sessions
     execution: int | None = None  # SYMBOL_TRADE_EXECUTION_* of every symbol; None: as the symbols are described
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The symbols, whichever way they were wanted."""
+        return self.symbols or tuple(self.files) or IN_THE_BOX
+
+    @property
+    def made_up(self) -> tuple[str, ...]:
+        """The symbols whose prices nobody recorded."""
+        return tuple(name for name in self.names if name not in self.files and name != RECORDED)
 
 
 class Pace:
@@ -67,11 +82,12 @@ def open_terminal(wanted: Wanted, now: float, monotonic: Callable[[], float]) ->
     An account that is on file is continued: at the pace of life with all that has happened since, at another pace where
     it was. Raises BadInput with every mistake of prices, symbols or account.
     """
-    prices = _prices(wanted)
+    specs = _specs(wanted)
+    prices = _recorded(wanted, specs)
     mistakes: list[str] = []
     for shift in _places(wanted, prices, now):
         try:
-            return _opened(wanted, {name: (spec, _moved(frame, shift)) for name, (spec, frame) in prices.items()}, now, monotonic)
+            return _opened(wanted, _all(wanted, specs, prices, shift), now, monotonic)
         except BadInput as error:
             mistakes += [mistake for mistake in error.mistakes if mistake not in mistakes]
     raise BadInput(*mistakes)
@@ -153,33 +169,66 @@ def _moved(frame: pd.DataFrame, shift: pd.Timedelta) -> pd.DataFrame:
     return frame.set_axis(frame.index + shift, axis=0)
 
 
-def _prices(wanted: Wanted) -> Priced:
-    """Each symbol and its prices, on the server's clock."""
+def _specs(wanted: Wanted) -> dict[str, SymbolSpec]:
+    """What is known about the symbols that need no file."""
     offered = catalogue(wanted.symbols_file)
-    found: Priced = {}
-    mistakes: list[str] = []
-    for name in wanted.symbols or tuple(wanted.files) or ("EURUSD",):
-        try:
-            frame = _frame(wanted, name)
-            spec = retail_symbol(name, frame, offered)
-            open_hours = None if wanted.always_open else spec.sessions
-            execution = spec.execution if wanted.execution is None else wanted.execution
-            found[name] = (replace(spec, sessions=open_hours, execution=execution), frame)
-        except BadInput as error:
-            mistakes += error.mistakes
+    own = {name: offered[name] for name in wanted.names if name in offered and name not in wanted.files}
+    without = [name for name in wanted.made_up if name not in own or not can_be_made(own[name])]
+    mistakes = [f"no prices for {name}: name a file with --data {name}=FILE" for name in without]
     unused = [name for name in wanted.files if wanted.symbols and name not in wanted.symbols]
     mistakes += [f"there are prices for {name}, which is none of the symbols {','.join(wanted.symbols)}: add it to them" for name in unused]
     if mistakes:
         raise BadInput(*mistakes)
+    return own
+
+
+def _recorded(wanted: Wanted, specs: Mapping[str, SymbolSpec]) -> Priced:
+    """What somebody recorded, on the server's clock; where that is nothing, the prices in the box say where the market is."""
+    offered = {**catalogue(wanted.symbols_file), **specs}
+    found: Priced = {}
+    mistakes: list[str] = []
+    for name in [name for name in wanted.names if name not in wanted.made_up] or [RECORDED]:
+        try:
+            frame = _frame(wanted, name)
+            found[name] = (retail_symbol(name, frame, offered), frame)
+        except BadInput as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise BadInput(*mistakes)
     return found
+
+
+def _all(wanted: Wanted, specs: Mapping[str, SymbolSpec], recorded: Priced, shift: pd.Timedelta) -> Priced:
+    """Every symbol that is wanted, with its prices where the market is."""
+    moved = {name: (spec, _moved(frame, shift)) for name, (spec, frame) in recorded.items()}
+    end = min(frame.index[-1] for _, frame in moved.values())
+    times = calendar(int(end.timestamp()), slip=int((shift % _WEEK).total_seconds()))
+    euros = moved.get(RECORDED, (None, None))[1]
+    worth = {} if euros is None else {"EUR": euros["Bid" if is_ticks(euros) else "Open"]}
+    made = {}
+    for name in wanted.names:
+        if name in wanted.made_up:
+            spec = specs[name]
+            made[name] = (_said(spec, "synthetic prices"), synthetic_prices(spec, times, recorded=worth))
+        elif name in wanted.files:
+            made[name] = moved[name]
+        else:
+            spec, frame = moved[name]
+            made[name] = (_said(spec, "prices of 2017, synthetic before"), with_a_past(spec, frame, times))
+    return {name: (_opened_symbol(wanted, spec), frame) for name, (spec, frame) in made.items()}
+
+
+def _said(spec: SymbolSpec, of_its_prices: str) -> SymbolSpec:
+    return replace(spec, description=f"{spec.description} ({of_its_prices})")
+
+
+def _opened_symbol(wanted: Wanted, spec: SymbolSpec) -> SymbolSpec:
+    open_hours = None if wanted.always_open else spec.sessions
+    return replace(spec, sessions=open_hours, execution=spec.execution if wanted.execution is None else wanted.execution)
 
 
 def _frame(wanted: Wanted, name: str) -> pd.DataFrame:
     if name in wanted.files:
         frame = by_the_minute(read_bars_or_ticks(wanted.files[name]))
         return wanted.server_time.frame(frame) if wanted.utc else frame
-    if name not in BUILTIN:
-        raise BadInput(f"no prices for {name}: name a file with --data {name}=FILE (only {', '.join(BUILTIN)} have some in the box)")
-    if BUILTIN[name].seconds >= TIMEFRAMES["D1"].seconds:
-        return builtin_prices(name)  # days and months keep their names
     return wanted.server_time.frame(by_the_minute(builtin_prices(name)))

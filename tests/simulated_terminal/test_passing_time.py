@@ -147,7 +147,7 @@ def test_time_that_passes_by_itself_has_a_speed() -> None:
 @pytest.mark.parametrize("day", range(7))
 def test_a_terminal_that_is_always_open_can_be_traded_on_any_day_with_quotes_of_now(day: int) -> None:
     now, real = datetime(2031, 5, 5 + day, 13, 7, 30, tzinfo=UTC).timestamp(), Stopwatch()
-    made = open_terminal(Wanted(always_open=True), now, real)
+    made = open_terminal(Wanted(symbols=("EURUSD",), always_open=True), now, real)
     made.initialize()
     tick = made.symbol_info_tick("EURUSD")
     assert 0 <= now + 3 * 3_600 - tick.time < 60  # New York's summer: the server's clock is three hours ahead
