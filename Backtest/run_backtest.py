@@ -98,7 +98,8 @@ def run(job: Job) -> Result:
             backtest = Backtest(job.prices, strategy.cls, **job.settings)
             stats = backtest.run(**job.params)
         except Exception as error:  # the strategy's own code: whatever it raises is told, with its place
-            raise BadInput(f"{strategy.path}, line {line_of(error, strategy.path)}: {_told(strategy, error)}") from error
+            line = line_of(error, strategy.path)  # 0: the broker failed with what the strategy had ordered
+            raise BadInput(f"{strategy.path}{f', line {line}' if line else ''}: {_told(strategy, error)}") from error
         if job.plot:
             _write_plot(backtest, stats, job.plot)
     notes = dict.fromkeys(str(each.message) for each in caught if issubclass(each.category, UserWarning))

@@ -1,4 +1,5 @@
 import ast
+import math
 import warnings
 from functools import cache
 from pathlib import Path
@@ -148,3 +149,15 @@ def test_the_breakout_enters_only_on_unusual_volume() -> None:
     stats, prices = on_eurusd("volume_breakout"), builtin_prices("EURUSD")
     decided = stats._trades["EntryBar"] - 1
     assert (prices["Volume"].to_numpy()[decided] > 1.5 * np.asarray(stats._strategy.usual_volume)[decided]).all()
+
+
+def test_rsi_atr_leaves_out_levels_below_zero_after_a_split_that_the_prices_keep() -> None:
+    days = pd.date_range("2020-01-01", periods=120, freq="D")
+    wave = [10 * math.sin(day / 4) for day in range(120)]
+    close = pd.Series([(500 if day < 60 else 40) + wave[day] for day in range(120)], index=days)
+    bars = pd.DataFrame({"Open": close.shift().fillna(500), "Close": close, "Volume": 1.0})
+    bars["High"], bars["Low"] = bars[["Open", "Close"]].max(axis=1), bars[["Open", "Close"]].min(axis=1)
+    rsi_atr = loaded("rsi_atr")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert len(Backtest(bars, rsi_atr.cls, **rsi_atr.backtest).run()["_trades"]) > 0

@@ -40,6 +40,8 @@ class RsiAtr(Strategy):
         if self.position or not self.atr[-1] > 0:
             return
         price, stop, target = self.data.Close[-1], self.stop_atrs * self.atr[-1], self.target_atrs * self.atr[-1]
+        if max(stop, target) >= price:  # after a jump such as a split: a level cannot be below zero
+            return
         if crossover(self.rsi, self.oversold):
             self.buy(sl=price - stop, tp=price + target)
         elif crossover(self.overbought, self.rsi):
