@@ -154,8 +154,8 @@ def test_the_breakout_enters_only_on_unusual_volume() -> None:
 def test_rsi_atr_leaves_out_levels_below_zero_after_a_split_that_the_prices_keep() -> None:
     days = pd.date_range("2020-01-01", periods=120, freq="D")
     wave = [10 * math.sin(day / 4) for day in range(120)]
-    close = pd.Series([(500 if day < 60 else 40) + wave[day] for day in range(120)], index=days)
-    bars = pd.DataFrame({"Open": close.shift().fillna(500), "Close": close, "Volume": 1.0})
+    close = pd.Series([400 + 2 * day if day < 60 else 40 + wave[day] for day in range(120)], index=days)
+    bars = pd.DataFrame({"Open": close.shift().fillna(400), "Close": close, "Volume": 1.0})
     bars["High"], bars["Low"] = bars[["Open", "Close"]].max(axis=1), bars[["Open", "Close"]].min(axis=1)
     rsi_atr = loaded("rsi_atr")
     with warnings.catch_warnings():
