@@ -24,6 +24,7 @@ from Backtest.simulated_terminal.server import Answer, TradeServer
 from Backtest.simulated_terminal.structs import TradeDeal, TradeRequest
 from Backtest.sizing import Commission, Foreseen, Terms, adjusted, can_pay, commission_of, margin_available, units_of
 
+_PLACES = {Kind.STOP_LOSS: 0, Kind.TAKE_PROFIT: 2}
 CLOSE_MSC = 999  # after a bar's open: later than all that happened in it, and still its second
 
 
@@ -101,7 +102,14 @@ class ParityServer(TradeServer):
         answer = super().send(request)
         if held is not None and request.action == c.TRADE_ACTION_SLTP and request.sl != held.sl:
             self._bar(held.symbol).moved.add(Trigger(held.ticket, Kind.STOP_LOSS))
+        if request.symbol in self.market.series:
+            self._line_up(request.symbol)
         return answer
+
+    def _line_up(self, symbol: str) -> None:
+        """What the bar opens gets its levels when all orders of the bar are in the queue: stops before them, targets behind."""
+        opened = self._bar(symbol).opened
+        self.book.triggers.get(symbol, []).sort(key=lambda each: _PLACES.get(each.kind, 1) if each.ticket in opened else 1)
 
     # -- the bar, gone through in the order of the backtest's queue
 

@@ -203,17 +203,34 @@ class IntentCarrier:
             for each in (*reducing, intent):
                 self._end(each, Status.DENIED, str(reason))
             return None
-        for each in reducing:
+        for each, ticket in self._standing_against(intent, reducing):
             if left <= 0:
                 self._end(each, Status.CANCELLED, "not needed: the order was smaller than the trades before this one")
                 continue
-            ticket = self._taken_from(each)
             position = self._desk.state.position(ticket)
             held = 0.0 if position is None else market.spec.units(position.lots)  # now: decisions before this one may have taken from it
             blocked = blocked or _blocking(self._close(replace(each, position=ticket), min(left, held)))
             left -= held
         self._open(intent, max(0.0, left), blocked)
         return blocked
+
+    def _standing_against(self, intent: Intent, planned: Sequence[Intent]) -> list[tuple[Intent, Ticket | None]]:
+        """What an entry takes from now, oldest first: as it was planned, and from what was opened since then by an order that waited."""
+        desk = self._desk
+        taken = [(each, self._taken_from(each)) for each in planned]
+        if desk.bridge.backtest["hedging"]:
+            return taken
+        opposite = {Ticket(trade.ticket): trade for trade in desk.state.shown(self._symbol).open if trade.size * intent.side.sign < 0}
+        known = {ticket for _, ticket in taken}
+        for ticket in (each for each in opposite if each not in known):
+            leg, bar, trade = f"{intent.leg}.{ticket}", intent.bar, opposite[ticket]
+            order_id = client_order_id(bar, Kind.EXIT, leg)
+            if desk.record.order(order_id) is None:
+                more = Intent(order_id, bar, Kind.EXIT, leg, intent.side, size=abs(trade.size), position=ticket, tag=trade.tag)
+                desk.record.add_intent(more)
+                taken.append((more, ticket))
+        places = list(opposite)
+        return sorted(taken, key=lambda each: places.index(each[1]) if each[1] in opposite else -1)
 
     def _taken_from(self, intent: Intent) -> Ticket | None:
         """The position that an entry of the opposite side takes from: a known one, or the one that an entry before it in the bar opened."""

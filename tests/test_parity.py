@@ -290,6 +290,27 @@ def in_turn(*steps: Any) -> type[Strategy]:
     return type("InTurn", (InTurn,), {"steps": steps})
 
 
+def test_an_order_takes_from_a_trade_that_an_order_before_it_in_the_same_bar_has_opened(tmp_path: Path) -> None:
+    def buy_at_once_and_sell(self: Any) -> None:
+        self.buy(size=0.9, limit=1.2)
+        self.sell(size=1000)
+
+    frame = hours(STILL, STILL, STILL, STILL, STILL, STILL)
+    assert (
+        assert_equal_throughout(tmp_path, in_turn(buy_at_once_and_sell, None, None, lambda self: self.position.close()), "EURUSD", frame)
+        == 2
+    )
+
+
+def test_the_target_of_a_trade_comes_after_the_orders_that_were_decided_with_it(tmp_path: Path) -> None:
+    def sell_and_wait(self: Any) -> None:
+        self.sell(size=2000, tp=1.05)
+        self.buy(size=1000, limit=1.08)
+
+    frame = hours(STILL, STILL, STILL, (1.1, 1.1, 1.0, 1.0), (1.0, 1.0, 1.0, 1.0), (1.0, 1.0, 1.0, 1.0))
+    assert assert_equal_throughout(tmp_path, in_turn(sell_and_wait), "EURUSD", frame) == 2
+
+
 class Adding(Averages):
     """Adds a fifth of what is free to what it holds already."""
 
