@@ -178,14 +178,20 @@ def _backtest_part(chart: Chart, trade: BacktestTrade, times: Sequence[int], rat
         left += 1  # booked at the close before, but decided there: live it is filled in the bar that follows
     return Part(
         size=trade.size,
-        entry=Fill(trade.unspread_price, trade.entry_price, trade.entry_price),
+        entry=_filled(trade.entry_level, trade.unspread_price, trade.entry_price),
         entry_bar=times[trade.entry_bar],
-        exit=Fill(trade.exit_price, trade.exit_price, trade.exit_price),
+        exit=_filled(trade.exit_level, trade.exit_price, trade.exit_price),
         exit_bar=None if left is None or left >= len(times) else times[left],
         exit_by=trade.exit_by,
         rate=rate,
         commission=-trade.costs * rate,
     )
+
+
+def _filled(level: float | None, before_spread: float, price: float) -> Fill:
+    """A gap beyond the price that an order waited for is slippage in a backtest, too."""
+    base = before_spread if level is None else level
+    return Fill(base, base + (price - before_spread), price)
 
 
 # both

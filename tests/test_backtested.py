@@ -90,3 +90,13 @@ def test_a_strategy_without_enough_bars_trades_nothing() -> None:
             self.buy()
 
     assert made(Long).trades == ()
+
+
+def test_a_level_that_was_waited_for_is_told_also_where_the_fill_is_another_price() -> None:
+    levels = [(trade.exit_level, trade.exit_price) for trade in made(Bracketed).trades if trade.exit_by == "stop loss"]
+    assert levels
+    assert all(level is not None for level, _ in levels)
+    assert all(trade.exit_level is None for trade in made(TakingParts).trades)
+    some: list[Any] = [WAITING[1]]
+    entries = [trade for cls in some for trade in backtested(subject(cls), BARS, since=BARS.index[0], cash=10_000).trades]
+    assert all(trade.entry_level is not None for trade in entries)

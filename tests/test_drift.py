@@ -213,3 +213,47 @@ def test_a_waterfall_steps_from_one_column_to_the_next() -> None:
     assert found["bottom"] == [0.0, 7.0, 7.0, 0.0]
     assert found["top"] == [10.0, 10.0, 12.0, 12.0]
     assert found["label"] == ["+10.00", "-3.00", "+5.00", "+12.00"]
+
+
+def test_what_was_missed_while_the_trader_was_away_counts_for_our_limits(tmp_path: Path) -> None:
+    file = tmp_path / "planned.py"
+    file.write_text(STRATEGY)
+
+    def away(trader: LiveTrader) -> None:
+        if trader.bars in (48, 98):  # the entry on bar 50, and the exit on bar 100
+            trader.clock.sleep(4 * 3600)
+
+    account = AccountSpec(100_000.0)
+    ran = run_live(tmp_path, load_strategy(file), eurusd(150, 1000), on_turn=away, spec=retail_symbol, account=account)
+    drift = only(ran)
+    assert list(by_bar(drift, 50)) == [Cause.LIMITS]
+    [missed] = [share.trade for share in drift.shares if share.trade.note.startswith("missed")]
+    assert missed.backtest
+    assert not missed.live
+    assert Cause.LIMITS in by_bar(drift, 90)
+    assert sum(drift.money(cause) for cause in Cause) == drift.live - drift.backtest
+
+
+def test_a_backtest_that_knew_the_future_is_told_by_what_it_decided_otherwise(tmp_path: Path) -> None:
+    file = tmp_path / "peeks.py"
+    file.write_text(
+        "from backtesting import Strategy\n\n\nclass Peeks(Strategy):\n    def init(self):\n"
+        "        self.later = self.I(lambda close: close.s.shift(-3).bfill().ffill(), self.data.Close)\n\n    def next(self):\n"
+        "        if self.later[-1] > self.data.Close[-1] and not self.position:\n            self.buy(size=1000)\n"
+        "        elif self.later[-1] < self.data.Close[-1]:\n            self.position.close()\n"
+    )
+    drift = only(run_live(tmp_path, load_strategy(file), eurusd(80, 1000)))
+    assert drift.backtest > drift.live
+    assert drift.money(Cause.DATA) < 0
+    assert "though it held the same" in " ".join(share.trade.note for share in drift.shares)
+
+
+def test_what_is_open_at_the_end_is_worth_the_same_on_both_sides(tmp_path: Path) -> None:
+    file = tmp_path / "planned.py"
+    file.write_text(STRATEGY)
+    ran = run_live(tmp_path, load_strategy(file), eurusd(117, 1000), spec=retail_symbol, account=AccountSpec(100_000.0))
+    assert ran.count("positions") == 1
+    drift = only(ran)
+    assert {Cause.TIMING, Cause.MANUAL, Cause.FOLLOWS}.isdisjoint(by_bar(drift, 110))
+    [share] = [share for share in drift.shares if share.trade.live and share.trade.live[0].exit_bar is None]
+    assert share.trade.live[0].exit == share.trade.backtest[0].exit

@@ -31,9 +31,11 @@ class BacktestTrade:
     entry_bar: int
     entry_price: float
     unspread_price: float  # the entry without the spread of the settings
+    entry_level: float | None  # the price that the entry waited for
     exit_bar: int | None
     exit_price: float  # of an open trade the last close
     exit_by: str  # strategy, stop loss, take profit, open
+    exit_level: float | None  # the stop loss or take profit that was hit
     costs: float
 
 
@@ -77,33 +79,36 @@ def _watch(broker: _Broker, view: AccountView) -> None:
     open_trade, close_trade = broker._open_trade, broker._close_trade
 
     def opened(price: float, size: int, *rest: Any) -> None:
-        order = _order_in(inspect.currentframe())
+        order, level = _order_in(inspect.currentframe())
         placed = None if order is None else view.placed_as(order)
         open_trade(price, size, *rest)
         # copies of the trade, which stand for its closed parts, carry this along
-        broker.trades[-1].__dict__["_entered"] = (placed, size, broker._commission(size, price))
+        broker.trades[-1].__dict__["_entered"] = (placed, size, broker._commission(size, price), level)
 
     def closed(trade: Trade, price: float, *rest: Any) -> None:
-        order = _order_in(inspect.currentframe())
-        by = STRATEGY if order is None or order not in (trade._sl_order, trade._tp_order) else TAKE_PROFIT
-        trade.__dict__["_closed_by"] = STOP_LOSS if order is not None and order is trade._sl_order else by
-        trade.__dict__["_exit_costs"] = broker._commission(trade.size, price)
+        order, level = _order_in(inspect.currentframe())
+        levels = {id(trade._sl_order): STOP_LOSS, id(trade._tp_order): TAKE_PROFIT}
+        by = STRATEGY if order is None else levels.get(id(order), STRATEGY)
+        trade.__dict__["_left"] = (by, broker._commission(trade.size, price), None if by == STRATEGY else level)
         close_trade(trade, price, *rest)
 
     vars(broker).update(_open_trade=opened, _close_trade=closed)
 
 
-def _order_in(frame: FrameType | None) -> Order | None:
-    """The order that is being processed; None where a ruined account is emptied."""
+def _order_in(frame: FrameType | None) -> tuple[Order | None, float | None]:
+    """The order that is being processed, and the price that it waited for; None where a ruined account is emptied."""
     while frame is not None and frame.f_code.co_name != "_process_orders":
         frame = frame.f_back
-    return None if frame is None else frame.f_locals["order"]
+    if frame is None:
+        return None, None
+    order: Order = frame.f_locals["order"]
+    return order, order.limit or frame.f_locals["stop_price"]  # the order itself has forgotten a stop that was reached
 
 
 def _told(trade: Trade, spread: float, last_close: float) -> BacktestTrade:
     facts: dict[str, Any] = vars(trade)
-    placed, whole, entry_costs = facts.get("_entered", (None, trade.size, 0.0))
-    ended = trade.exit_price is not None
+    placed, whole, entry_costs, entry_level = facts.get("_entered", (None, trade.size, 0.0, None))
+    by, exit_costs, exit_level = facts.get("_left", (OPEN, 0.0, None)) if trade.exit_price is not None else (OPEN, 0.0, None)
     return BacktestTrade(
         opener=placed,
         size=float(trade.size),
@@ -112,6 +117,8 @@ def _told(trade: Trade, spread: float, last_close: float) -> BacktestTrade:
         unspread_price=float(trade.entry_price) / (1 + (spread if trade.size > 0 else -spread)),
         exit_bar=None if trade.exit_bar is None else int(trade.exit_bar),
         exit_price=last_close if trade.exit_price is None else float(trade.exit_price),
-        exit_by=facts.get("_closed_by", OPEN) if ended else OPEN,
-        costs=float(entry_costs * abs(trade.size / whole) + facts.get("_exit_costs", 0.0)),
+        exit_by=by,
+        costs=float(entry_costs * abs(trade.size / whole) + exit_costs),
+        entry_level=entry_level,
+        exit_level=exit_level,
     )
