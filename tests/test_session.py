@@ -378,6 +378,11 @@ def test_what_next_raises_is_told_with_its_cause(error: BaseException) -> None:
     assert raised.value.__cause__ is error
 
 
+def test_an_entry_whose_trade_could_not_have_its_levels_is_not_sent() -> None:
+    told = failure(idle(next=lambda self: self.buy(size=1000, sl=-1)))
+    assert told == "Idle orders with sl=-1: want a price above 0, or None for no level"
+
+
 def test_a_mistake_in_the_text_of_init_is_told_on_the_first_bar() -> None:
     assert failure(idle(init=lambda self: self.no_such_thing), bars=1).startswith("Idle.init() failed: AttributeError")
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from Backtest.bars import builtin_prices
+from Backtest.errors import BadInput
 from Live.__main__ import main
 from Live.config import PROJECT_ROOT
 from Live.verify import compare
@@ -173,3 +174,9 @@ def test_a_strategy_that_fails_is_bad_input_with_its_place(tmp_path: Path, capsy
     text = EVERYTHING.replace("bar, price = len(self.data), self.data.Close[-1]", "raise ValueError('planted')")
     assert main(["verify", file_of(tmp_path, text), "--symbol", "EURUSD", "--bars", "100"]) == 2
     assert "planted" in capsys.readouterr().err
+
+
+def test_a_strategy_that_fails_in_its_backtest_is_no_difference_but_bad_input(tmp_path: Path) -> None:
+    below_zero = EVERYTHING.replace("sl=price * 0.99", "sl=-1")
+    with pytest.raises(BadInput, match=r"strategy\.py: backtesting\.py cannot fill what Everything has ordered before 2017"):
+        compare(file_of(tmp_path, below_zero), {}, builtin_prices("EURUSD").iloc[:100], "EURUSD")

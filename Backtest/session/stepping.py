@@ -1,5 +1,6 @@
 """The session: one living strategy, its decisions bar by bar."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from types import ModuleType
@@ -11,7 +12,7 @@ from backtesting import Strategy
 from backtesting._util import _Data, _Indicator, _strategy_indicators
 from backtesting.backtesting import Order, Position, Trade, _Broker, _OutOfMoneyError
 
-from Backtest.decisions import Account, Bar, Decision
+from Backtest.decisions import Account, Bar, Decision, Enter
 from Backtest.session.account_view import AccountView
 from Backtest.session.columns import GrowingBars
 from Backtest.session.deciding import Before, decisions
@@ -49,6 +50,7 @@ class StrategySession:
         self._indicators: dict[str, _Indicator] = {}  # the living one's, in full length
         self._start: int | None = None
         self._ruined = False  # in the warm-up
+        self._acting = False  # behind the warm-up: what is decided will be sent
         self._from_init: list[Order] = []  # orders of init() that have not been decided yet
         self.warming_up = ""  # why there are no decisions yet; "" once there can be
 
@@ -99,6 +101,7 @@ class StrategySession:
         self._view.show(account, self.living._data.index)
         if self._started_at() is None:
             return ()
+        self._acting = True
         with np.errstate(invalid="ignore"):
             return self._next()
 
@@ -171,6 +174,8 @@ class StrategySession:
         except _OutOfMoneyError:
             self._ruined = True
             return False
+        except _FAILURES as error:  # of levels that an order may be placed with, and no trade may have
+            raise StrategyFailed(f"backtesting.py cannot fill what {self._class.__name__} has ordered before {time}: {error!r}") from error
         self._view.number_simulated()
         return True
 
@@ -187,7 +192,18 @@ class StrategySession:
                 living.next()
             except _FAILURES as error:
                 raise StrategyFailed(f"{self._class.__name__}.next() failed: {error!r}") from error
-        return tuple(decisions(self._view, before, broker.orders, living._data.index[-1]))
+        decided = tuple(decisions(self._view, before, broker.orders, living._data.index[-1]))
+        if self._acting:
+            self._check_levels(decided)
+        return decided
+
+    def _check_levels(self, decided: tuple[Decision, ...]) -> None:
+        """Refuse an entry whose trade could not have its levels: a backtest ends where that fills."""
+        for each in decided:
+            for name in ("sl", "tp"):
+                level = getattr(each, name) if isinstance(each, Enter) else None
+                if level is not None and not 0 < level < math.inf:
+                    raise StrategyFailed(f"{self._class.__name__} orders with {name}={level:g}: want a price above 0, or None for no level")
 
     def _note_first(self, bar: pd.Timestamp) -> None:
         """The orders of init() were decided on the bar before the first `next()`."""
