@@ -37,11 +37,12 @@ class Exit:
 
 
 class TradeBook:
-    """The deals of our positions, by position. Adding a deal twice changes nothing."""
+    """The deals of our positions, by position: each names its position. Adding a deal twice changes nothing."""
 
     def __init__(self) -> None:
         self._entries: dict[int, Deal] = {}  # by position
-        self._known: set[int] = set()
+        self._known: set[tuple[int, int]] = set()  # deals, with their positions
+        self._seen: set[int] = set()  # deals
         self._exits: dict[str, list[Exit]] = defaultdict(list)  # by symbol, oldest first
         self._levels: dict[int, tuple[float | None, float | None]] = {}
         self._closed: dict[str, list[ClosedTrade]] = defaultdict(list)
@@ -51,7 +52,7 @@ class TradeBook:
 
     def knows(self, deal: int) -> bool:
         """Whether a deal was added."""
-        return deal in self._known
+        return deal in self._seen
 
     def opened_by(self, position_id: int) -> int:
         """The deal that opened a position: positions were opened in the order of these. One that is not known comes last."""
@@ -65,9 +66,10 @@ class TradeBook:
 
     def add(self, deal: Deal, spec: SymbolSpec, tag: object) -> Exit | None:
         """Take a deal in; for a closing one, the exit that it makes. A close whose opening is not known makes none."""
-        if deal.ticket in self._known:
+        if (deal.ticket, deal.position_id) in self._known:
             return None
-        self._known.add(deal.ticket)
+        self._known.add((deal.ticket, deal.position_id))
+        self._seen.add(deal.ticket)
         entry = self._entries.get(deal.position_id)
         if deal.entry == "IN":
             self._entries[deal.position_id] = deal if entry is None else _together(entry, deal)
@@ -113,7 +115,8 @@ class TradeBook:
 
     def _reopened(self, made: Exit, symbol: str, size: float) -> OpenTrade:
         sl, tp = self._levels.get(made.deal.position_id, (None, None))
-        tag = next(trade.tag for trade in self._closed[symbol] if trade.deal == made.deal.ticket)
+        name = (made.deal.ticket, made.deal.position_id)
+        tag = next(trade.tag for trade in self._closed[symbol] if (trade.deal, trade.ticket) == name)
         return OpenTrade(made.deal.position_id, size, made.entry.price, pd.Timestamp(made.entry.epoch, unit="s"), sl, tp, tag)
 
 

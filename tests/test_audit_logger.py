@@ -456,7 +456,7 @@ def test_a_record_of_an_older_version_keeps_its_rows_in_tables_of_this_one(path:
     [
         (
             newer,
-            r"it was made by a newer version of this program \(schema 3, this one knows 2\); update the program, or choose another file",
+            r"it was made by a newer version of this program \(schema 4, this one knows 3\); update the program, or choose another file",
         ),
         (lambda path: changed_by_hand(path, "CREATE TABLE mine (x)"), "it is another program's database, or was changed by one"),
         (lambda path: changed_by_hand(path, "CREATE TABLE mine (x); PRAGMA user_version = 1"), "it is another program's database"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from Live.audit_logger.chain import first_broken_link
 from Live.errors import Misconfigured
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 TABLES_SINCE = {2: ("history", "warm_ups")}  # version: the tables that are new in it, whose indices and triggers are named after them
 _NEW_IN_2 = ("history", "warm_ups")  # with their indices and triggers
 ANOTHER_FILE = "choose a file in a folder that you may write to"

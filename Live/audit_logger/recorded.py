@@ -21,7 +21,9 @@ WHERE slot = :slot AND symbol = :symbol AND timeframe = :timeframe AND bar_epoch
 """
 FILLS = """
 SELECT deal_ticket, epoch, position_id, side, entry, volume, price, profit, commission, swap, fee FROM fills
-WHERE slot = :slot AND symbol = :symbol AND deal_ticket > :after ORDER BY deal_ticket LIMIT :page
+WHERE slot = :slot AND symbol = :symbol AND deal_ticket IN (
+    SELECT DISTINCT deal_ticket FROM fills WHERE slot = :slot AND symbol = :symbol AND deal_ticket > :after ORDER BY deal_ticket LIMIT :page
+) ORDER BY deal_ticket, entry DESC, position_id
 """
 TRADES = """
 SELECT t.id, t.size, t.volume, t.entry_price, t.exit_price, t.profit, t.commission, t.swap, t.net_profit, t.tag, t.exit_reason,
@@ -29,6 +31,7 @@ SELECT t.id, t.size, t.volume, t.entry_price, t.exit_price, t.profit, t.commissi
        coalesce((SELECT min(epoch) FROM fills WHERE slot = t.slot AND position_id = t.position_ticket AND entry = 'IN'), closing.epoch)
            AS entry_epoch
 FROM trades AS t JOIN fills AS closing ON closing.slot = t.slot AND closing.deal_ticket = t.exit_deal
+    AND closing.position_id = t.position_ticket
 WHERE t.slot = :slot AND t.symbol = :symbol AND t.id > :after ORDER BY t.id LIMIT :page
 """
 POSITIONS = """

@@ -40,7 +40,9 @@ SELECT e.seq, e.client_order_id, e.payload FROM order_events AS e JOIN orders AS
 WHERE o.slot = :slot AND o.symbol = :symbol AND e.to_status = 'SUBMITTED' AND e.seq > :after ORDER BY e.seq LIMIT :page
 """
 FILLS = """
-SELECT * FROM fills WHERE slot = :slot AND symbol = :symbol AND deal_ticket > :after ORDER BY deal_ticket LIMIT :page
+SELECT * FROM fills WHERE slot = :slot AND symbol = :symbol AND deal_ticket IN (
+    SELECT DISTINCT deal_ticket FROM fills WHERE slot = :slot AND symbol = :symbol AND deal_ticket > :after ORDER BY deal_ticket LIMIT :page
+) ORDER BY deal_ticket, entry DESC, position_id
 """
 SWAPS = "SELECT ticket, swap FROM positions WHERE slot = :slot AND symbol = :symbol"
 EVENTS = """

@@ -165,7 +165,7 @@ CREATE INDEX order_events_by_time ON order_events (timestamp);
 
 CREATE TABLE fills (
     slot             TEXT NOT NULL,                       -- deal tickets are unique on one account only
-    deal_ticket      INTEGER NOT NULL,
+    deal_ticket      INTEGER NOT NULL,                    -- on a netting account, a row for each trade that the deal closes or opens
     timestamp        TEXT NOT NULL,
     epoch            INTEGER NOT NULL,                    -- the same on the server's clock, seconds
     run_id           INTEGER NOT NULL REFERENCES runs,
@@ -184,11 +184,11 @@ CREATE TABLE fills (
     reason           INTEGER NOT NULL,                    -- DEAL_REASON_*
     magic            INTEGER NOT NULL,
     comment          TEXT NOT NULL,
-    PRIMARY KEY (slot, deal_ticket)
+    PRIMARY KEY (slot, deal_ticket, position_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX fills_by_position ON fills (slot, position_id);
 
--- One row per closing deal: what backtesting.py calls a closed trade.
+-- One row per closing deal and position: what backtesting.py calls a closed trade.
 CREATE TABLE trades (
     id                INTEGER PRIMARY KEY,
     timestamp         TEXT NOT NULL,                      -- of the exit
@@ -212,7 +212,7 @@ CREATE TABLE trades (
     position_ticket   INTEGER NOT NULL,
     exit_deal         INTEGER NOT NULL,
     tag               TEXT CHECK (tag IS NULL OR json_valid(tag)),
-    UNIQUE (slot, exit_deal)
+    UNIQUE (slot, exit_deal, position_ticket)
 ) STRICT;
 CREATE INDEX trades_by_time ON trades (timestamp);
 

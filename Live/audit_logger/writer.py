@@ -230,8 +230,9 @@ class AuditLogger:
         self._insert("fills", {"run_id": self._run_id, **row_of_deal(deal, slot, order_id)}, or_ignore=True)
 
     def deals(self, slot: Slot) -> list[Deal]:
-        """All our deals, oldest first."""
-        return [deal_of(row) for row in self._rows("SELECT * FROM fills WHERE slot = ? ORDER BY timestamp, deal_ticket", str(slot))]
+        """All our deals, oldest first; what a deal closes comes before what it opens."""
+        sql = "SELECT * FROM fills WHERE slot = ? ORDER BY timestamp, deal_ticket, entry DESC, position_id"
+        return [deal_of(row) for row in self._rows(sql, str(slot))]
 
     def newest_deal(self, slot: Slot) -> Deal | None:
         """The last of them."""
