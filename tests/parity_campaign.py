@@ -1,0 +1,145 @@
+"""`python -m tests.parity_campaign`: every strategy in the box through backtest and live stack on the same bars, in a table.
+
+With them go the kinds of strategies that backtesting.py's documentation teaches. The prices are those in the box and the bars
+of `--prices FOLDER`, without it those in `shared/data` beside the project's; of each the newest 5,000 (`--newest`). `--quick`
+takes few bars and only the prices in the box. The exit code is 1 where anything differs.
+"""
+
+import argparse
+import logging
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from Backtest.bars import BUILTIN, builtin_prices, is_ticks, read_bars_or_ticks, timeframe_of
+from Backtest.errors import BadInput
+from Live.config import PROJECT_ROOT
+from Live.verify import compare
+from tests.documented_strategies import DOCUMENTED, write
+
+NEWEST, QUICK = 5_000, 700
+CODES = PROJECT_ROOT / "Backtest" / "codes"
+FURTHER = PROJECT_ROOT.parent / "shared" / "data"
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Bars with the symbol that they are traded as."""
+
+    name: str
+    symbol: str
+    bars: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one comparison came to; `problem` is why there was none, or the first difference."""
+
+    strategy: str
+    prices: str
+    settings: str
+    counts: tuple[int, int, int]  # bars, orders, trades
+    differences: int | None  # None: it was not compared
+    problem: str = ""
+
+
+def prices_of(folder: Path | None, newest: int) -> Iterator[Prices | str]:
+    """The prices in the box, then those of the folder; in place of a file that holds no bars, or a folder that is not there, why."""
+    for name in BUILTIN:
+        yield Prices(name, name, builtin_prices(name).iloc[-newest:])
+    if folder is None:
+        return
+    if not folder.is_dir():
+        yield f"no further prices: there is no folder {folder}"
+    for file in sorted(folder.glob("*.parquet")):
+        try:
+            bars = read_bars_or_ticks(file)
+        except BadInput as mistake:
+            yield str(mistake)
+            continue
+        if is_ticks(bars):
+            yield f"{file.name}: ticks, not bars"
+        else:
+            yield Prices(file.stem, file.stem.split("_")[0], bars.iloc[-newest:])
+
+
+def strategies_for(prices: Prices, folder: Path) -> Iterator[Path]:
+    """The strategy files in the box, and one of each documented kind that can pay for these prices."""
+    yield from sorted(CODES.glob("*.py"))
+    seconds = timeframe_of(prices.bars).seconds
+    slower = "W-FRI" if seconds >= 86_400 else "D" if seconds >= 3_600 else "h"
+    cash = float(max(10_000, round(prices.bars["High"].max() * 20, -3)))
+    for name in DOCUMENTED:
+        yield write(folder, name, cash=cash, slower=slower)
+
+
+def compared(strategy: Path, prices: Prices) -> Row:
+    """One row of the table; a strategy that fails in its backtest is one without figures."""
+    try:
+        verdict = compare(str(strategy), {}, prices.bars, prices.symbol)
+    except BadInput as mistake:
+        return Row(strategy.stem, prices.name, "", (len(prices.bars), 0, 0), None, str(mistake))
+    told, found = verdict.backtest, verdict.differences
+    counts = (len(prices.bars), len(told.decisions), len(told.trades))
+    return Row(strategy.stem, prices.name, settings_of(strategy), counts, len(found), str(found[0]) if found else "")
+
+
+def settings_of(strategy: Path) -> str:
+    """What the file's BACKTEST says, as it stands there."""
+    lines = (line for line in strategy.read_text(encoding="utf-8").splitlines() if line.startswith("BACKTEST"))
+    return next(lines, "").partition("=")[2].strip().removeprefix("dict(").removesuffix(")")
+
+
+def campaign(folder: Path | None, newest: int) -> Iterator[Row | str]:
+    """All rows, in the order of the prices; a sentence for prices that are left out."""
+    with tempfile.TemporaryDirectory(prefix="campaign_") as written:
+        for prices in prices_of(folder, newest):
+            if isinstance(prices, str):
+                yield prices
+                continue
+            for strategy in strategies_for(prices, Path(written)):
+                yield compared(strategy, prices)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run it and print the table as it grows; 0 where nothing differs, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m tests.parity_campaign", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--quick", action="store_true", help=f"the newest {QUICK} bars only, of the prices in the box")
+    parser.add_argument("--newest", type=int, default=NEWEST, metavar="BARS", help=f"of all prices; default {NEWEST:,}")
+    parser.add_argument("--prices", type=Path, default=FURTHER, metavar="FOLDER", help="further price files (Parquet)")
+    args = parser.parse_args(words)
+    warnings.simplefilter("ignore", UserWarning)  # of backtests: trades stay open, orders are cancelled for want of margin
+    logging.disable(logging.CRITICAL)
+    out, table, different = Console(highlight=False), Table(box=None, pad_edge=False), 0
+    for name in ("Strategy", "Prices", "Settings", "Bars", "Orders", "Trades", "Differences"):
+        table.add_column(name, justify="right" if name in ("Bars", "Orders", "Trades", "Differences") else "left", overflow="fold")
+    notes = []
+    rows = campaign(None, QUICK) if args.quick else campaign(args.prices, args.newest)
+    for row in rows:
+        if isinstance(row, str):
+            notes.append(row)
+            continue
+        table.add_row(
+            row.strategy,
+            row.prices,
+            row.settings,
+            *(f"{count:,}" for count in row.counts),
+            "not compared" if row.differences is None else f"{row.differences:,}",
+        )
+        different += bool(row.differences)
+        notes += [f"{row.strategy} on {row.prices}: {row.problem}"] if row.problem else []
+    out.print(table)
+    for note in notes:
+        out.print(note, markup=False, soft_wrap=True)
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
