@@ -111,6 +111,8 @@ def _opened(speed: float, given: dict[str, Any]) -> SimulatedTerminal:
     if wanted.made_up:
         named = ",".join(wanted.made_up)
         click.echo(f"Synthetic prices: {named} (recorded ones: --data SYMBOL=FILE)", err=True)
+    if not terminal.trades_now():
+        click.echo("The market is closed at this hour; with --always-open it is not.", err=True)
     return terminal
 
 

@@ -91,7 +91,7 @@ class Journal:
         if lines[0].get("format") != FORMAT or lines[0].get("belongs_to") != belongs_to:
             raise BadInput(
                 f"{self._path}: this simulated account was traded on other prices or with other account settings; "
-                "start a new one (--fresh), or choose another file"
+                "start a new one (delete the file, or --fresh where you trade), or choose another file"
             )
         return lines[1:]
 
@@ -102,7 +102,8 @@ class Journal:
             step = None
         if not isinstance(step, dict):
             raise BadInput(
-                f"{self._path}, line {number}: not a step of a simulated account; start a new one (--fresh), or choose another file"
+                f"{self._path}, line {number}: not a step of a simulated account; "
+                "start a new one (delete the file, or --fresh where you trade), or choose another file"
             )
         return step
 

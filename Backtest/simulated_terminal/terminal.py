@@ -98,6 +98,10 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions, AccountFunctions):
         except KeyError:
             raise AttributeError(f"a terminal has no attribute {name!r}", name=name, obj=self) from None
 
+    def trades_now(self) -> bool:
+        """Whether there is trading in any symbol at this moment."""
+        return any(series.is_open_at(self.clock.now_msc) for series in self._market.series.values())
+
     def close(self) -> None:
         """Put down how far the market is, and let go of the account's file."""
         if self._journal:

@@ -190,7 +190,7 @@ while True:
 
 def test_a_program_runs_on_the_terminal_and_its_sleep_moves_the_market(tmp_path: Path) -> None:
     (tmp_path / "bot.py").write_text(PROGRAM)
-    ran = command("run", "--speed", "max", "--symbols", "EURUSD", str(tmp_path / "bot.py"), "--symbol", "EURUSD")
+    ran = command("run", "--always-open", "--speed", "max", "--symbols", "EURUSD", str(tmp_path / "bot.py"), "--symbol", "EURUSD")
     assert ran.stdout.splitlines() == ["__main__ ['--symbol', 'EURUSD'] 5.0.6231", "passed True"]
     assert (ran.returncode, ran.stderr.strip()) == (0, "The prices end here.")
 
@@ -238,6 +238,7 @@ def test_on_a_sunday_the_market_is_closed_unless_it_is_to_be_always_open(real: S
     for always_open in (False, True):
         terminal = open_terminal(Wanted(always_open=always_open), sunday, real)
         terminal.initialize()
+        assert terminal.trades_now() == always_open
         answers.append(terminal.order_send(deal(volume=0.01)).retcode)
     assert answers == [10018, 10009]
 
