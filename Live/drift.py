@@ -25,6 +25,7 @@ from Live.audit_logger.retold import Retold, Told
 from Live.drift_causes import Cause, Share, shares_of
 from Live.drift_sides import Chart, backtest_side, live_side, trades_of, usual_rate
 from Live.errors import Misconfigured
+from Live.model import SymbolSpec
 from Live.recorded_bars import warm_up_bars
 from Live.report import FEWEST_BARS, Wanted, since_of
 from Live.session_account import frame_of_rows
@@ -128,7 +129,7 @@ def _chart(session: Session, told: Told, loaded: LoadedStrategy) -> Chart:
         fills=told.fills,
         swaps=told.swaps,
         cuts={event["client_order_id"]: event["lots"] for event in events if "lots" in event},
-        spec=told.spec,
+        spec=SymbolSpec(**told.spec),
         sizing=str(session.settings["SIZING"]),
         backtest=loaded.backtest,
     )

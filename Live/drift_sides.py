@@ -12,6 +12,7 @@ from Backtest.decisions import Account, Enter
 from Backtest.session.backtested import STRATEGY, Backtested, BacktestTrade
 from Backtest.sizing import Terms, commission_of, margin_available, units_of
 from Live.drift_causes import OPEN, Cause, Fill, Opener, Part, Step, Trade
+from Live.model import SymbolSpec
 from Live.trade_book import EXIT_REASONS, EXPERT, account_of
 
 Row = Mapping[str, Any]
@@ -20,8 +21,10 @@ Side = dict[Opener, list[Part]]
 BY_HAND = frozenset({0, 1, 2, 6})  # DEAL_REASON_CLIENT, _MOBILE, _WEB, _SO
 AGAIN = "+"
 AT_MARKET = 1  # TRADE_ACTION_DEAL
+NO_SLIP = 0.75  # points; a comment names its level with no more decimals than the symbol's prices have
 SAME_RATE = 1e-4  # nearer to 1 than this, the account is in the currency of the prices
 NEVER_ARRIVED = frozenset({"FAILED", "ABSENT", "UNRESOLVED", "UNKNOWN", "SUBMITTED"})
+NOT_CARRIED_OUT = NEVER_ARRIVED | {"DENIED", "EXPIRED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Chart:
     fills: Sequence[Row]
     swaps: Mapping[int, float]
     cuts: Mapping[str, float]  # lots that MAX_POSITION_SIZE has cut, by order
-    spec: Mapping[str, Any]
+    spec: SymbolSpec
     sizing: str  # auto, risk, strategy, fixed
     backtest: Mapping[str, Any]
 
@@ -50,7 +53,7 @@ class Chart:
     @property
     def contract(self) -> float:
         """Units in one lot."""
-        return float(self.spec["contract_size"])
+        return self.spec.contract_size
 
     def bar_at(self, epoch: int) -> int:
         """The open of the bar that a moment lies in."""
@@ -150,6 +153,8 @@ class _Told:
         if request.get("action") == AT_MARKET and quote:
             return Fill(quote["bid"], quote["ask"] if fill["side"] == "BUY" else quote["bid"], price)
         level = request.get("stoplimit") or request.get("price") or _level_in(fill["comment"]) or price
+        if abs(level - price) < NO_SLIP * self.chart.spec.point:
+            level = price
         return Fill(level, level, price)
 
 
@@ -178,9 +183,9 @@ def _backtest_part(chart: Chart, trade: BacktestTrade, times: Sequence[int], rat
         left += 1  # booked at the close before, but decided there: live it is filled in the bar that follows
     return Part(
         size=trade.size,
-        entry=_filled(trade.entry_level, trade.unspread_price, trade.entry_price),
+        entry=_filled(chart.spec, trade.entry_level, trade.unspread_price, trade.entry_price),
         entry_bar=times[trade.entry_bar],
-        exit=_filled(trade.exit_level, trade.exit_price, trade.exit_price),
+        exit=_filled(chart.spec, trade.exit_level, trade.exit_price, trade.exit_price),
         exit_bar=None if left is None or left >= len(times) else times[left],
         exit_by=trade.exit_by,
         rate=rate,
@@ -188,9 +193,9 @@ def _backtest_part(chart: Chart, trade: BacktestTrade, times: Sequence[int], rat
     )
 
 
-def _filled(level: float | None, before_spread: float, price: float) -> Fill:
+def _filled(spec: SymbolSpec, level: float | None, before_spread: float, price: float) -> Fill:
     """A gap beyond the price that an order waited for is slippage in a backtest, too."""
-    base = before_spread if level is None else level
+    base = before_spread if level in (None, before_spread) else spec.on_grid(level or 0.0)
     return Fill(base, base + (price - before_spread), price)
 
 
@@ -245,7 +250,7 @@ class _Both:
 
     def _rounded(self, order: Row, wanted: float, whole: float) -> Iterator[Step]:
         """From the backtest's size to that of the account as it was, and from there down to the grid of lots."""
-        grid = float(self._chart.spec["lot_step"]) * self._chart.contract
+        grid = self._chart.spec.lot_step * self._chart.contract
         meant = next((size for size in (wanted, self._meant(order)) if size and 0 <= abs(size) - abs(whole) < grid), whole)
         yield Step(Cause.FOLLOWS, meant)
         yield Step(Cause.ROUNDING, whole)
@@ -266,12 +271,11 @@ class _Both:
         chart = self._chart
         held = {chart.bar_after(bar["bar_epoch"]): Cause.LIMITS for bar in chart.bars if not bar["acted"]}
         entry = self._entries.get(opener)
+        ticket = None if entry is None else entry["mt5_order_id"]
         for order in chart.orders:
-            if entry is not None and order["position_ticket"] == entry["mt5_order_id"] and order["kind"] in ("EXIT", "PARTIAL"):
-                if order["status"] in NEVER_ARRIVED:
-                    held[chart.bar_after(order["bar_epoch"])] = Cause.REFUSED
-                elif order["status"] in ("DENIED", "EXPIRED", "CANCELLED"):
-                    held[chart.bar_after(order["bar_epoch"])] = Cause.LIMITS
+            is_close = order["position_ticket"] == ticket is not None and order["kind"] in ("EXIT", "PARTIAL")
+            if is_close and order["status"] in NOT_CARRIED_OUT:
+                held[chart.bar_after(order["bar_epoch"])] = _fate_of(order)[0]
         return held
 
     # what only one side has
@@ -306,7 +310,7 @@ def _open_at(side: Side, bar: int) -> set[Opener]:
 
 
 def _fate_of(order: Row) -> tuple[Cause, str]:
-    """Why an entry that was decided on both sides came to nothing."""
+    """Why an order that was decided on both sides came to nothing."""
     status, message = order["status"], order["message"] or ""
     if status in NEVER_ARRIVED or "a close before it ended FAILED" in message:
         return Cause.REFUSED, message

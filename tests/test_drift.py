@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from Backtest.errors import BadInput
+from Backtest.parity_terminal import ParityTerminal
 from Backtest.simulated_terminal import AccountSpec, SimulatedTerminal
 from Backtest.simulated_terminal.catalogue import retail_symbol
 from Backtest.simulated_terminal.dealing import Dealing
@@ -142,6 +143,25 @@ def test_a_session_that_is_equal_to_its_backtest_has_no_drift_in_any_cause(equal
     assert len(drift.shares) > 5
     assert [share.causes for share in drift.shares if any(share.causes.values())] == []
     assert drift.live == drift.backtest != 0
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("waiting_strategies.FollowingTheMarket", {"trade_on_close": True}),
+        ("waiting_strategies.Straddle", {"commission": 0.0001}),
+        ("many_strategies.TakingParts", {"commission": (0.05, 0.00002)}),
+        ("many_strategies.BothSides", {"hedging": True, "exclusive_orders": True}),
+    ],
+)
+def test_on_a_broker_that_fills_as_a_backtest_nothing_drifts(tmp_path: Path, name: str, settings: dict[str, Any]) -> None:
+    module, cls = name.split(".")
+    file = tmp_path / "strategy.py"
+    file.write_text(f"from tests.{module} import {cls} as Base\n\nBACKTEST = {settings}\n\n\nclass {cls}(Base):\n    pass\n")
+    strategy = load_strategy(file)
+    drift = only(run_live(tmp_path, strategy, eurusd(150, 1000), made_by=partial(ParityTerminal, backtest=strategy.backtest)))
+    assert len(drift.shares) > 2
+    assert [(share.trade.opener, share.causes) for share in drift.shares if any(share.causes.values())] == []
 
 
 def test_only_what_was_decided_since_then_is_compared(equal: Ran) -> None:
