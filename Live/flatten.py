@@ -5,7 +5,7 @@ import logging
 from Live.desk import Desk
 from Live.errors import Unreachable
 from Live.kill_switch import KillSwitchFile
-from Live.model import BarId, Intent, Kind, Order, Position, client_order_id
+from Live.model import BarId, Intent, Kind, Order, Position, Ticket, client_order_id
 from Live.order_executor import OrderExecutor
 from Live.order_requests import Label, Market, close_request, remove_request
 
@@ -58,8 +58,9 @@ def _take_away(order: Order, desk: Desk, executor: OrderExecutor, number: int) -
 def _close(position: Position, desk: Desk, executor: OrderExecutor, number: int) -> None:
     connector = desk.connector
     now = BarId(desk.slot, position.symbol, desk.timeframe.name, connector.server_now(), connector.clock.now())
-    leg = f"{position.ticket}/{number}"
-    intent = Intent(client_order_id(now, Kind.FLATTEN, leg), now, Kind.FLATTEN, leg, position.side.opposite, position=position.ticket)
+    ticket = Ticket(position.identifier)  # trades of a netting account have the net's ticket in common
+    leg = f"{ticket}/{number}"
+    intent = Intent(client_order_id(now, Kind.FLATTEN, leg), now, Kind.FLATTEN, leg, position.side.opposite, position=ticket)
     try:
         market = Market(connector.spec(position.symbol), connector.quote(position.symbol))
         request = close_request(position, position.lots, market, Label(desk.slot.magic, "live", desk.config.deviation_points))

@@ -107,6 +107,8 @@ class IntentCarrier:
         position = self._desk.state.position(intent.position)
         if position is None:
             return self._end(intent, Status.CANCELLED, "the position is closed already")
+        if shared := self._desk.state.loosens(intent):
+            return self._end(intent, Status.DENIED, shared)
         return self._send(intent, protect_request(position, Levels(intent.sl, intent.tp), self._market().spec))
 
     def _carry(self, intent: Intent) -> Status:

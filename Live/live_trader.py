@@ -20,10 +20,10 @@ from Live.audit_logger import AuditLogger, to_json
 from Live.backtesting_bridge import BacktestingBridge
 from Live.config import LiveConfig
 from Live.desk import Desk
-from Live.errors import KillSwitch, LiveError, Unreachable
+from Live.errors import KillSwitch, LiveError, Unreachable, WrongAccount
 from Live.flatten import flatten
 from Live.kill_switch import KillSwitchFile
-from Live.locks import hold_account
+from Live.locks import hold_account, hold_symbols
 from Live.model import AccountState, Magic, Order, Position, Slot, Status
 from Live.mt5_connector import MT5Connector, OpenedTerminal
 from Live.mt5_connector.connector import WINDOW
@@ -128,13 +128,24 @@ class LiveTrader:
         self.initial_equity, self.final_account = account.equity, account
         self.final_positions: tuple[Position, ...] = ()
         self.slot = Slot(account.login, account.server, self.strategy_id, Magic(self.config.magic_number))
+        self._refuse_hedging()
         if not self.connector.simulated:
             hold_account(self._resources, self.slot)
+            if self.connector.netting:
+                hold_symbols(self._resources, self.slot, self.config.symbols)
         self.mode = "DRY" if self.config.dry_run else MODES[account.trade_mode]
         self.run_id = self.record.start_run(self._facts(account))
         self.state = StateManager(self.config, self.connector, self.record, self.slot, look_back=self._look_back())
         self.reporter = Reporter(self.config, self.connector, self.record, self.state)
         self.strategy_watch = StrategyWatch(self.strategy, self.record)
+
+    def _refuse_hedging(self) -> None:
+        """What holds trades of both sides at once has no place where there is one net position."""
+        if self.connector.netting and self.strategy.backtest["hedging"]:
+            raise WrongAccount(
+                f"account {self.slot.login} keeps one net position a symbol, and {self.strategy.path.name} asks for hedging=True in its "
+                "BACKTEST, which holds buys and sells at once: trade it on a hedging account, or set hedging to False"
+            )
 
     def _take_up(self) -> None:
         """What an earlier run left, before anything else; then the symbols."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from filelock import FileLock, Timeout
 
 from Live.errors import AnotherInstance, Misconfigured
 from Live.model import Slot
+
+ANOTHER_USER = "another user's trader may have made it; let that user trade, or remove the file"
 
 
 def hold_record(resources: ExitStack, record: Path) -> None:
@@ -36,12 +39,20 @@ def hold_account(resources: ExitStack, slot: Slot) -> None:
 
     Raises AnotherInstance, or Misconfigured when the machine's folder for temporary files cannot be written.
     """
-    # per machine, not per folder: two copies of the project trade the same account
-    name = hashlib.sha256(f"{slot.login}@{slot.server}#{slot.magic}".encode()).hexdigest()[:16]
     who = f"account {slot.login} at {slot.server} with MAGIC_NUMBER={slot.magic}"
     taken = f"another trader on this machine trades {who}; stop it, or choose another number"
-    path = Path(tempfile.gettempdir()) / f"algoagent-live-{name}.lock"
-    _hold(resources, path, taken, "another user's trader may have made it; let that user trade, or remove the file")
+    _hold(resources, _of_the_machine(f"{slot.login}@{slot.server}#{slot.magic}"), taken, ANOTHER_USER)
+
+
+def hold_symbols(resources: ExitStack, slot: Slot, symbols: Sequence[str]) -> None:
+    """The only trader of these symbols on this netting account, whatever its magic number: two would share one net position.
+
+    Raises AnotherInstance, or Misconfigured when the machine's folder for temporary files cannot be written.
+    """
+    for symbol in symbols:
+        who = f"{symbol} on account {slot.login} at {slot.server}, which keeps one net position a symbol"
+        taken = f"another trader on this machine trades {who}; stop it, or trade another symbol"
+        _hold(resources, _of_the_machine(f"{slot.login}@{slot.server}/{symbol}"), taken, ANOTHER_USER)
 
 
 def hold_simulated_account(resources: ExitStack, file: Path) -> None:
@@ -50,6 +61,11 @@ def hold_simulated_account(resources: ExitStack, file: Path) -> None:
         f"another trader trades the simulated account {file}; stop it, start with --fresh, or give this one a SIM_ACCOUNT_DIR of its own"
     )
     _hold(resources, file.with_name(file.name + ".lock"), taken, "choose a SIM_ACCOUNT_DIR that you may write to")
+
+
+def _of_the_machine(what: str) -> Path:
+    # per machine, not per folder: two copies of the project trade the same account
+    return Path(tempfile.gettempdir()) / f"algoagent-live-{hashlib.sha256(what.encode()).hexdigest()[:16]}.lock"
 
 
 def _hold(resources: ExitStack, path: Path, taken: str, remedy: str) -> None:

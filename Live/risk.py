@@ -21,6 +21,8 @@ class Facts:
     unsettled_orders: int  # of this symbol, outcome unknown
     strangers: int  # open positions with our magic number that the record does not know
     switched_off: tuple[str, ...]  # what keeps a program from trading, in words
+    unexplained_lots: float = 0.0  # of this symbol's net position, not made by orders of this record
+    level_conflict: str = ""  # on a netting account: what has other levels than the entry that asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,25 @@ class NoStrangers:
     def check(self, facts: Facts) -> Denial | None:
         """Any position that the record does not know blocks."""
         return _above("positions with our MAGIC_NUMBER that this record did not open", facts.strangers, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class NetExplained:
+    """No new risk on a netting account's symbol while its net position is not what our own orders have made it."""
+
+    def check(self, facts: Facts) -> Denial | None:
+        """Too much and too little both block."""
+        return _above("lots of this symbol's net position that this record does not explain", facts.unexplained_lots, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SameLevels:
+    """On a netting account no entry with another stop loss or take profit than what is open on its side: there is one of each."""
+
+    def check(self, facts: Facts) -> Denial | None:
+        """One that differs is enough."""
+        text = f"a netting account keeps one stop loss and take profit a symbol, and {facts.level_conflict}: entries that differ"
+        return _above(text, float(bool(facts.level_conflict)), 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """What we hold, what the day has cost, and whether we may trade: derived from the record and the terminal at any time."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 import pandas as pd
 
@@ -10,9 +12,25 @@ from Backtest.decisions import Account, WaitingOrder
 from Live.audit_logger import AuditLogger
 from Live.config import LiveConfig
 from Live.errors import NeedsPerson
-from Live.model import UNSETTLED, AccountState, ClientOrderId, Deal, Kind, Order, Position, Quote, Side, Slot, Status, SymbolSpec
+from Live.model import (
+    UNSETTLED,
+    AccountState,
+    ClientOrderId,
+    Deal,
+    Intent,
+    Kind,
+    Order,
+    Position,
+    Quote,
+    Side,
+    Slot,
+    Status,
+    SymbolSpec,
+    Ticket,
+)
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.connector import DAY, WINDOW
+from Live.net_book import LOTS_DIGITS, Booked, NetBook, level_conflict, loosens, unrealised_beside
 from Live.risk import (
     Denial,
     Facts,
@@ -21,12 +39,14 @@ from Live.risk import (
     MaxOrdersPerMinute,
     MaxPositions,
     MaxSpread,
+    NetExplained,
     NoStrangers,
     NothingUnsettled,
+    SameLevels,
     TradingSwitchedOn,
     first_denial,
 )
-from Live.trade_book import KILL_SWITCH, Exit, TradeBook, account_of, open_trade, waiting_order
+from Live.trade_book import BY_HAND, EXPERT, KILL_SWITCH, Exit, TradeBook, account_of, open_trade, waiting_order
 
 log = logging.getLogger("LiveTrader")
 
@@ -47,11 +67,18 @@ class StateManager:
         self._switched_off: tuple[str, ...] = ()
         self._kinds: dict[int, int] = {}  # ORDER_TYPE_* of active orders, by ticket
         self._book = TradeBook()
+        self._net = NetBook() if connector.netting else None
+        self._nets: dict[str, Position] = {}  # of a netting account, as the terminal shows them
+        self._gaps: dict[str, float] = {}  # lots of a net position that were not explained at the last look
+        self._on_hold: frozenset[str] = frozenset()
+        self._symbols = config.symbols
         self._tags: dict[int, object] = {}
         self._rules = (
             TradingSwitchedOn(),
             NothingUnsettled(),
             NoStrangers(),
+            NetExplained(),
+            SameLevels(),
             MaxDailyTrades(config.max_daily_trades),
             MaxDailyLoss(config.max_daily_loss_pct),
             MaxPositions(config.max_positions),
@@ -61,6 +88,8 @@ class StateManager:
         self._specs: dict[str, SymbolSpec] = {}
         for deal in record.deals(slot):
             self._book.add(deal, self._spec(deal.symbol), self._tag_of(deal.position_id))
+            if self._net is not None:
+                self._net.add(deal)
         self._looked_until = 0  # server seconds; 0: the whole history
         self._day: tuple[str, float] | None = None
 
@@ -72,16 +101,17 @@ class StateManager:
         held = self._connector.all_positions()
         deals = self._connector.deals_since(max(0, self._looked_until - self._look_back))
         fresh = self._fresh(deals)
-        self.positions = tuple(position for position in held if self._opened(position.magic, position.identifier, position.comment))
-        self._others = tuple(position for position in held if position not in self.positions)
+        rates = self._rates({deal.symbol for deal in fresh} | {position.symbol for position in self.positions})
         self._kinds = {order.ticket: order.kind for order in active}
-        self._note_strangers()
         self._note_switches()
         if fresh:
             with self._record.transaction(durable=True):
                 for deal in fresh:
-                    self._take_in(deal)
+                    self._take_in(deal, rates)
+                self._see(held, rates)
                 self.publish_positions()
+        else:
+            self._see(held, rates)
         self._book.note_levels(self.positions)
         self._looked_until = self._connector.server_now()
         return bool(fresh)
@@ -93,7 +123,9 @@ class StateManager:
 
     def publish_positions(self) -> None:
         """Put what we hold where readers of the record see it."""
-        self._record.put_positions(self._slot, self.positions)
+        # a netting account's trades are told apart by their own tickets
+        shown = (replace(held, ticket=Ticket(held.identifier)) for held in self.positions) if self._net else self.positions
+        self._record.put_positions(self._slot, shown)
 
     def check_ownership(self) -> None:
         """Raise NeedsPerson when a position carries our magic number that this record has never opened."""
@@ -112,7 +144,12 @@ class StateManager:
 
     def position(self, ticket: int | None) -> Position | None:
         """One of our open positions, by its ticket or identifier."""
-        return next((held for held in self.positions if ticket in (held.ticket, held.identifier)), None)
+        # trades of a netting account have the net's ticket in common
+        return next((held for held in self.positions if ticket == held.identifier or (ticket == held.ticket and self._net is None)), None)
+
+    def loosens(self, intent: Intent) -> str:
+        """Why new levels may not be set, on an account where several trades have one stop loss; "" when they may."""
+        return "" if self._net is None else loosens(intent, self.positions)
 
     def open_lots(self, symbol: str) -> float:
         """Our lots on a symbol, both sides, with those that wait for their price."""
@@ -127,14 +164,22 @@ class StateManager:
         """
         spec, account = self._spec(symbol), self._connector.account()
         ours = sorted((held for held in self.positions if held.symbol == symbol), key=lambda held: self._book.opened_by(held.identifier))
-        elsewhere = [*self._others, *(held for held in self.positions if held.symbol != symbol)]
-        cash = account.balance + (account.credit + sum(held.profit + held.swap for held in elsewhere) + sum(held.swap for held in ours))
+        cash = account.balance + (account.credit + self._worth_beside(symbol, ours))
         trades = [open_trade(held, spec, self._tag_of(held.identifier)) for held in ours]
         closed = self._book.closed(symbol)
         if before is not None:
             cash -= sum(made.deal.money for made in self._book.late(symbol, before))
             trades, closed = self._book.as_of(trades, symbol, spec, before)
         return Account(cash / self._rate(spec, account), tuple(trades), closed, tuple(self._orders_shown(symbol, before)))
+
+    def _worth_beside(self, symbol: str, ours: Sequence[Position]) -> float:
+        """What is in the equity beside the balance and the profits of these trades: account currency."""
+        if self._net is None:
+            elsewhere = [*self._others, *(held for held in self.positions if held.symbol != symbol)]
+            return sum(held.profit + held.swap for held in elsewhere) + sum(held.swap for held in ours)
+        net, spec = self._nets.get(symbol), self._spec(symbol)
+        apart = unrealised_beside(ours, net, self._rates({symbol})[symbol], spec) + (net.swap if net else 0.0)
+        return sum(held.profit + held.swap for held in self._nets.values() if held.symbol != symbol) + apart
 
     def shown_before(self, symbol: str, timeframe: str, since: int) -> dict[pd.Timestamp, Account]:
         """The accounts that the strategy was shown on the bars from `since` on (server seconds), as they are on record."""
@@ -192,6 +237,8 @@ class StateManager:
             unsettled_orders=len(unsettled) - again,
             strangers=len(self._strangers),
             switched_off=self._connector.switched_off(),
+            unexplained_lots=self._unexplained(symbol),
+            level_conflict=self._level_conflict(symbol, asking),
         )
 
     def _today(self) -> str:
@@ -208,12 +255,22 @@ class StateManager:
         opening was, which may be among the new ones."""
         fresh: dict[int, Deal] = {}
         opened: set[int] = set()
+        unsure: set[str] = set()
         for deal in deals:
             known = deal.position_id in self._book or deal.position_id in opened
-            if not self._book.knows(deal.ticket) and (known or self._opened(deal.magic, deal.order, deal.comment)):
+            if not (self._net or self._book).knows(deal.ticket) and (known or self._opened(deal.magic, deal.order, deal.comment)):
+                if deal.symbol in unsure or self._may_be_ours(deal):
+                    unsure.add(deal.symbol)  # those after it are booked after it
+                    continue
                 fresh[deal.ticket] = deal
                 opened.add(deal.position_id)
         return list(fresh.values())
+
+    def _may_be_ours(self, deal: Deal) -> bool:
+        """On a netting account: whether a program's deal that names no order of ours may be one whose outcome is still unknown."""
+        if self._net is None or deal.reason != EXPERT or self._order_of(deal.order, deal.comment) is not None:
+            return False
+        return any(order.intent.symbol == deal.symbol for order in self._record.orders_with(UNSETTLED, self._slot))
 
     def _opened(self, magic: int, ticket: int, comment: str) -> bool:
         """Whether an order of this record opened it; the magic number alone may be that of an older record, or of a twin.
@@ -226,6 +283,60 @@ class StateManager:
 
     def _order_of(self, ticket: int, comment: str) -> Order | None:
         return self._record.order_by_ticket(self._slot, ticket) or self._record.order_by_key(comment[:KEY_LENGTH])
+
+    def _see(self, held: Sequence[Position], rates: Mapping[str, float]) -> None:
+        """Take in which positions there are."""
+        if self._net is None:
+            self.positions = tuple(position for position in held if self._opened(position.magic, position.identifier, position.comment))
+            self._others = tuple(position for position in held if position not in self.positions)
+        else:
+            self._nets = {net.symbol: net for net in held}
+            with_ours = [net for net in held if self._net.trades(net.symbol)]
+            shown = (self._net.shown(net, self._spec(net.symbol), rates.get(net.symbol, 1.0)) for net in with_ours)
+            self.positions = tuple(chain.from_iterable(shown))
+            self._others = tuple(net for net in held if net not in with_ours)
+            self._note_unexplained()
+        self._note_strangers()
+
+    def _unexplained(self, symbol: str) -> float:
+        """Lots of the net position that are not what our deals have made it; always 0.0 on a hedging account."""
+        if self._net is None:
+            return 0.0
+        net = self._nets.get(symbol)
+        return abs(round((net.lots * net.side.sign if net else 0.0) - self._net.lots(symbol), LOTS_DIGITS))
+
+    def _note_unexplained(self) -> None:
+        symbols = {*self._symbols, *self._nets}
+        gaps = {symbol: gap for symbol in sorted(symbols) if (gap := self._unexplained(symbol))}
+        # a deal may be shown a moment after what it did to the position: only what is still there at the next look is told
+        lasting = frozenset(symbol for symbol, gap in gaps.items() if self._gaps.get(symbol) == gap and self._concerns_us(symbol))
+        for symbol in sorted(lasting - self._on_hold):
+            text = (
+                f"the net position on {symbol} differs by {gaps[symbol]:g} lots from what this trader has made it: somebody else trades "
+                f"{symbol} on this netting account. No entries on {symbol} while that is so; only our own lots are closed"
+            )
+            self._record.event("HOLD", text, severity="CRITICAL", details={"symbol": symbol, "lots": gaps[symbol]})
+        for symbol in sorted(self._on_hold - gaps.keys()):
+            self._record.event("HOLD_OVER", f"the net position on {symbol} is what this trader has made it: entries are sent again")
+        self._on_hold, self._gaps = lasting | (self._on_hold & gaps.keys()), gaps
+
+    def _concerns_us(self, symbol: str) -> bool:
+        return symbol in self._symbols or bool(self._net and self._net.trades(symbol))
+
+    def _level_conflict(self, symbol: str, asking: ClientOrderId | None) -> str:
+        order = self._record.order(asking) if asking is not None and self._net is not None else None
+        if order is None:
+            return ""
+        trades = [held for held in self.positions if held.symbol == symbol]
+        waiting = [each for each in self.waiting if each.intent.symbol == symbol]
+        return level_conflict(order.intent, trades, waiting, self._spec(symbol))
+
+    def _rates(self, symbols: Iterable[str]) -> dict[str, float]:
+        """What one unit of each symbol's quote currency is worth; empty where it is not needed."""
+        if self._net is None or not symbols:
+            return {}
+        account = self._connector.account()
+        return {symbol: self._rate(self._spec(symbol), account) for symbol in symbols}
 
     def _note_strangers(self) -> None:
         strangers = tuple(held for held in self._others if held.magic == self._slot.magic)
@@ -245,9 +356,11 @@ class StateManager:
             self._record.event("TRADING_ON", "programs may trade again")
         self._switched_off = found
 
-    def _take_in(self, deal: Deal) -> None:
+    def _take_in(self, deal: Deal, rates: Mapping[str, float]) -> None:
         order = self._order_of(deal.order, deal.comment)
-        self._record.add_fill(deal, self._slot, order.intent.order_id if order else None)
+        parts = self._parts(deal, order, rates)
+        for part in parts:
+            self._record.add_fill(part, self._slot, order.intent.order_id if order else None)
         if order is not None and order.status in (Status.FAILED, Status.ABSENT):
             text = (
                 f"order {order.intent.order_id} was {order.status.value} and has been filled all the same by deal {deal.ticket}; it is kept"
@@ -256,10 +369,21 @@ class StateManager:
                 order.intent.order_id, Status.LATE_FILLED, payload={"deal": deal.ticket}, message=text, mt5_order_id=deal.order
             )
             self._record.event("LATE_FILL", text, severity="CRITICAL")
-        made = self._book.add(deal, self._spec(deal.symbol), self._tag_of(deal.position_id))
-        if made is not None:
-            flattened = order is not None and order.intent.kind is Kind.FLATTEN
-            self._add_trade(made, KILL_SWITCH if flattened else made.reason)
+        for part in parts:
+            made = self._book.add(part, self._spec(part.symbol), self._tag_of(part.position_id))
+            if made is not None:
+                flattened = order is not None and order.intent.kind is Kind.FLATTEN
+                by_others = self._net is not None and order is None and deal.reason == EXPERT
+                self._add_trade(made, KILL_SWITCH if flattened else BY_HAND if by_others else made.reason)
+
+    def _parts(self, deal: Deal, order: Order | None, rates: Mapping[str, float]) -> Sequence[Deal]:
+        """The deal, or on a netting account what it did to each of our trades."""
+        if self._net is None:
+            return (deal,)
+        # a stop's deal may carry the comment of the order that opened the position: it is on the other side
+        ours = order is not None and order.intent.side is deal.side
+        closes = order.intent.position if order is not None and ours else None
+        return self._net.book(deal, Booked(ours, closes, rates[deal.symbol], self._spec(deal.symbol)))
 
     def _add_trade(self, made: Exit, reason: str) -> None:
         deal, entry = made.deal, made.entry

@@ -12,7 +12,8 @@ from Backtest.decisions import Account, ClosedTrade, OpenTrade, WaitingOrder
 from Live.model import Deal, Order, Position, Side, SymbolSpec
 
 EXPERT = 3
-EXIT_REASONS = {0: "manual", 1: "manual", 2: "manual", EXPERT: "strategy", 4: "stop loss", 5: "take profit", 6: "stop out"}
+BY_HAND = "manual"
+EXIT_REASONS = {0: BY_HAND, 1: BY_HAND, 2: BY_HAND, EXPERT: "strategy", 4: "stop loss", 5: "take profit", 6: "stop out"}
 LAST = 2**63
 KILL_SWITCH = "kill switch"  # to the server it is a program's order like any other
 

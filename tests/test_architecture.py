@@ -21,7 +21,7 @@ LAYERS = {
         "desk reporter strategy_checks",
         "order_executor state_manager dashboard drift_sides strategy_watch",
         "audit_logger mt5_connector backtesting_bridge trade_book kill_switch logs session_account",
-        "locks order_requests sizing indicators",
+        "locks order_requests net_book sizing indicators",
         "risk config explanations bar_judgement recorded_bars drift_causes drift_plot",
         "model clock errors outcomes redaction comparison",
     ],
@@ -59,7 +59,7 @@ CLOCK = "Live.clock"
 PURE = (
     """
     Live.model Live.outcomes Live.explanations Live.bar_judgement Live.drift_causes
-    Live.recorded_bars Live.risk Live.sizing Live.order_requests Live.trade_book
+    Live.recorded_bars Live.risk Live.sizing Live.order_requests Live.trade_book Live.net_book
     Live.mt5_connector.shown Live.mt5_connector.names Live.mt5_connector.outage Live.order_executor.evidence
     Backtest.decisions Backtest.errors Backtest.sizing
 """.split()

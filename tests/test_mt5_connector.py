@@ -157,7 +157,6 @@ def test_a_login_that_is_refused_after_the_start_is_an_outage(tmp_path: Path, te
     ("shown", "sentence"),
     [
         ({"trade_mode": 2}, "is a real-money account; set ALLOW_REAL_ACCOUNT=true"),
-        ({"margin_mode": 0}, "keeps one net position a symbol; this version trades hedging accounts only"),
         ({"login": 7}, "is logged in to account 7, the settings say MT5_LOGIN=12345678"),
     ],
 )
@@ -465,4 +464,4 @@ def test_a_paper_account_has_a_number_of_its_own_and_the_account_beside_it_may_h
     assert objections(ours, config, simulated=True) == ()
     assert objections(replace(ours, login=7, trade_mode=2), config, paper=True) == ()
     assert len(objections(ours, config, paper=True)) == 1  # not the account that the settings name
-    assert len(objections(replace(ours, trade_mode=2, margin_mode=0), config)) == 3
+    assert len(objections(replace(ours, trade_mode=2), config)) == 2

@@ -67,8 +67,6 @@ def objections(account: AccountState, config: LiveConfig, *, simulated: bool = F
         found.append(f"the terminal is logged in to account {account.login}, the settings say MT5_LOGIN={config.mt5_login}")
     if account.trade_mode == REAL_ACCOUNT and not (config.allow_real_account or paper):
         found.append(f"account {account.login} is a real-money account; set ALLOW_REAL_ACCOUNT=true if that is what you want")
-    if account.margin_mode != HEDGING:
-        found.append(f"account {account.login} keeps one net position a symbol; this version trades hedging accounts only")
     return tuple(found)
 
 
@@ -204,6 +202,11 @@ class MT5Connector:
         if not self._query("terminal_info").connected:
             raise _ServerLost("the terminal is not connected to its server")
         self._guard()
+
+    @property
+    def netting(self) -> bool:
+        """Whether the account keeps one net position a symbol; False before it is known."""
+        return self._identity is not None and self._identity[3] != HEDGING
 
     def account(self) -> AccountState:
         """The account's money and kind."""

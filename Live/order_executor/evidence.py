@@ -42,15 +42,16 @@ class Conclusion:
     sentence: str | None = None
 
 
-def by_key(shown: Shown, intent: Intent) -> Evidence:
+def by_key(shown: Shown, intent: Intent, *, netting: bool = False) -> Evidence:
     """What carries the order's key in its comment, in whichever of the four lists.
 
-    A stop's closing deal may carry the comment of the order that opened the position: it is on the other side.
+    A stop's closing deal may carry the comment of the order that opened the position: it is on the other side. A net position
+    has been made by many orders, so its ticket proves nothing of this one.
     """
     key = order_key(intent.order_id)
     tickets = {order.ticket for order in shown.orders if _fits(order, intent) and carries(order.comment, key)}
     tickets |= {deal.order for deal in shown.deals if _fits(deal, intent) and carries(deal.comment, key)}
-    if intent.is_entry:
+    if intent.is_entry and not netting:
         tickets |= {held.identifier for held in shown.positions if _on(held.symbol, held.side, intent) and carries(held.comment, key)}
     return by_tickets(shown, tickets)
 
@@ -63,8 +64,11 @@ def by_tickets(shown: Shown, tickets: Set[int]) -> Evidence:
     return Evidence(frozenset(opened | {order.ticket for order in orders} | {deal.order for deal in deals}), orders, deals)
 
 
-def lookalikes(shown: Shown, intent: Intent, lots: float, after: int) -> frozenset[int]:
-    """Orders that have lost their comment and could be this one: ours, sent by a program after ticket `after`, same side, not larger."""
+def lookalikes(shown: Shown, intent: Intent, lots: float, after: int, *, netting: bool = False) -> frozenset[int]:
+    """Orders that have lost their comment and could be this one: ours, sent by a program after ticket `after`, same side, not larger.
+
+    On a netting account every order of a symbol belongs to the one position.
+    """
     return frozenset(
         order.ticket
         for order in shown.orders
@@ -73,7 +77,7 @@ def lookalikes(shown: Shown, intent: Intent, lots: float, after: int) -> frozens
         and order.reason == BY_A_PROGRAM
         and order.ticket > after
         and order.lots <= lots + EPSILON
-        and order.position_id in ((intent.position,) if intent.position else (0, order.ticket))
+        and (netting or order.position_id in ((intent.position,) if intent.position else (0, order.ticket)))
         and not re.match("q[A-Z2-7]{12}", order.comment)
     )
 

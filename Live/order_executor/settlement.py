@@ -47,7 +47,7 @@ class Settlement:
     def scan(self, intent: Intent) -> tuple[Evidence, int]:
         """What the terminal shows of an order that is about to be sent, and the newest order ticket on the account."""
         shown = self._shown(intent)
-        return by_key(shown, intent), max((order.ticket for order in shown.orders), default=0)
+        return self._by_key(shown, intent), max((order.ticket for order in shown.orders), default=0)
 
     def adopt(self, order: Order, evidence: Evidence) -> None:
         """Take over an order that is at the broker before we have sent it: from a twin, or a record that was set back."""
@@ -119,7 +119,7 @@ class Settlement:
             return self._level_is_set(order)
         if order.intent.kind is Kind.CANCEL:
             return self._is_taken_away(order, shown)
-        evidence = by_key(shown, order.intent)
+        evidence = self._by_key(shown, order.intent)
         if not evidence.tickets and order.ticket:
             evidence = by_tickets(shown, {order.ticket})
         if not evidence.tickets:
@@ -132,7 +132,7 @@ class Settlement:
         sent = self._record.request_sent(order.intent.order_id)
         if not order.volume or "newest_ticket" not in sent:
             return NOTHING
-        found = lookalikes(shown, order.intent, order.volume, sent["newest_ticket"])
+        found = lookalikes(shown, order.intent, order.volume, sent["newest_ticket"], netting=self._connector.netting)
         found = frozenset(ticket for ticket in found if self._record.order_by_ticket(self._slot, ticket) is None)
         if len(found) > 1 and order.status is Status.UNKNOWN:
             text = f"{_name(order)}: orders {', '.join(map(str, sorted(found)))} could each be it: a person must look"
@@ -141,11 +141,12 @@ class Settlement:
         return by_tickets(shown, found) if len(found) == 1 else NOTHING
 
     def _level_is_set(self, order: Order) -> bool:
-        held = next((held for held in self._connector.positions(order.intent.symbol) if held.ticket == order.intent.position), None)
+        wanted: Mapping[str, Any] = order.request or {}
+        ticket = wanted.get("position", order.intent.position)  # by which the server knows it
+        held = next((held for held in self._connector.all_positions(order.intent.symbol) if held.ticket == ticket), None)
         if held is None:
             self._record.move(order.intent.order_id, Status.CANCELLED, payload={}, message="the position is gone")
             return True
-        wanted: Mapping[str, Any] = order.request or {}
         if not all(math.isclose(getattr(held, name) or 0.0, wanted.get(name) or 0.0, rel_tol=1e-9) for name in ("sl", "tp")):
             return False
         self._record.move(order.intent.order_id, Status.FILLED, payload={}, message="the position has these levels")
@@ -192,7 +193,12 @@ class Settlement:
     def _history_is_loaded(self) -> bool:
         """The newest deal that we know must be in the terminal's history; one that is still loading proves nothing."""
         newest = self._record.newest_deal(self._slot)
-        return newest is None or any(deal.ticket == newest.ticket for deal in self._connector.deals_of_position(newest.position_id))
+        if newest is None:
+            return True
+        # on a netting account the record calls a deal's position by the trade that it belongs to
+        connector = self._connector
+        shown = connector.deals_since(newest.epoch - WINDOW) if connector.netting else connector.deals_of_position(newest.position_id)
+        return any(deal.ticket == newest.ticket for deal in shown)
 
     def _end_as_absent(self, order: Order) -> Order:
         text = f"{_name(order)} did not reach the broker; it is not sent again (missed by safety)"
@@ -208,7 +214,10 @@ class Settlement:
 
     def _of_ticket(self, intent: Intent, ticket: int | None) -> Evidence:
         shown = self._shown(intent)
-        return by_tickets(shown, {ticket}) if ticket else by_key(shown, intent)
+        return by_tickets(shown, {ticket}) if ticket else self._by_key(shown, intent)
+
+    def _by_key(self, shown: Shown, intent: Intent) -> Evidence:
+        return by_key(shown, intent, netting=self._connector.netting)
 
     def _known(self, order_id: str) -> Order:
         order = self._record.order(order_id)
