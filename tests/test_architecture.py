@@ -74,7 +74,10 @@ PURE = (
 )
 WORDS = {"Backtest.bars"}
 HARMLESS = set(
-    "array base64 bisect collections copy dataclasses datetime decimal difflib enum functools hashlib itertools json math operator re typing zlib".split()
+    """
+    array base64 bisect collections copy dataclasses datetime decimal difflib enum functools hashlib itertools json math operator re
+    typing zlib
+""".split()
 )
 NUMBERS = {"numpy", "pandas"}
 

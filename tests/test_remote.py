@@ -216,7 +216,7 @@ def test_an_order_whose_answer_was_lost_is_one_of_which_nothing_is_known(flaky: 
 
 
 def test_without_a_line_every_call_says_so() -> None:
-    with serving() as other:
+    with serving("--symbols", "EURUSD") as other:
         remote = RemoteTerminal("127.0.0.1", other.port, timeout=60)
         assert remote.account_info() is None
         assert remote.last_error() == (-10004, "No IPC connection")

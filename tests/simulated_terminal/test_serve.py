@@ -203,7 +203,9 @@ def test_a_program_ends_with_its_own_exit_code(tmp_path: Path) -> None:
 
 def test_what_is_served_ends_cleanly_and_keeps_its_account_and_several_clients_share_it(tmp_path: Path) -> None:
     kept = tmp_path / "account.jsonl"
-    with serving("--account", str(kept), "--balance", "2500", "--margin-mode", "netting", "--leverage", "30") as first:
+    with serving(
+        "--symbols", "EURUSD", "--account", str(kept), "--balance", "2500", "--margin-mode", "netting", "--leverage", "30"
+    ) as first:
         one, two = (RemoteTerminal("127.0.0.1", first.port, timeout=60) for _ in range(2))
         assert one.initialize()
         assert two.initialize()
@@ -216,7 +218,9 @@ def test_what_is_served_ends_cleanly_and_keeps_its_account_and_several_clients_s
         first.process.terminate()
         assert first.process.wait(60) == 0
     assert kept.read_text().count("\n") >= 2
-    with serving("--account", str(kept), "--balance", "2500", "--margin-mode", "netting", "--leverage", "30") as again:
+    with serving(
+        "--symbols", "EURUSD", "--account", str(kept), "--balance", "2500", "--margin-mode", "netting", "--leverage", "30"
+    ) as again:
         one = RemoteTerminal("127.0.0.1", again.port, timeout=60)
         assert one.initialize()
         (deposit,) = one.history_deals_get(1, 2_000_000_000)
@@ -244,7 +248,7 @@ def test_on_a_sunday_the_market_is_closed_unless_it_is_to_be_always_open(real: S
 
 
 def test_a_client_that_speaks_otherwise_is_let_go_in_a_sentence() -> None:
-    with serving() as other:
+    with serving("--symbols", "EURUSD") as other:
         with socket.create_connection(("127.0.0.1", other.port)) as stranger:
             stranger.sendall((4).to_bytes(4, "big") + b"\x00" + b"abcd" + b"\n")  # framed as rpyc does, and no message of it
             stranger.shutdown(socket.SHUT_WR)
