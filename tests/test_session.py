@@ -521,6 +521,17 @@ def test_a_bar_whose_account_is_on_record_is_decided_upon_that_account() -> None
     assert seen == [(), (), (7,), (7,), (500,), (500,)]
 
 
+def test_the_orders_of_init_are_told_on_the_bar_on_which_they_are_decided() -> None:
+    def order(self: Any) -> None:
+        self.buy(size=2, limit=1.0, tag="waits")
+        self.sell(size=3, stop=0.9)
+
+    live, warmed = session_of(idle(init=order)), session_of(idle(init=order))
+    decided = [(time, each) for time, each in zip(FRAME.index, fed(live, 5), strict=False) if each]
+    assert [(time, each) for time, each in warmed.warm_up(FRAME.iloc[:5]) if each] == decided
+    assert [(each.leg, each.size, each.tag) for each in decided[0][1]] == [(0, 2, "waits"), (1, -3, None)]  # type: ignore[union-attr]
+
+
 def test_there_is_one_warm_up_and_it_comes_first() -> None:
     session = session_of(Idle)
     fed(session, 2)

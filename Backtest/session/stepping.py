@@ -79,8 +79,8 @@ class StrategySession:
         start = self._started_at() if len(bars) and self._evaluate() else None
         if start is None or start >= len(bars):
             return []
-        self._note_first(bars.index[start - 1])
-        history = []
+        first = bars.index[start - 1]
+        history = [(first, placed)] if (placed := self._placed_by_init(first)) else []
         with warnings.catch_warnings(), np.errstate(invalid="ignore"):
             warnings.simplefilter("ignore", UserWarning)  # the backtest has told; here they would be told twice
             for i in range(start, len(bars)):
@@ -205,11 +205,11 @@ class StrategySession:
                 if level is not None and not 0 < level < math.inf:
                     raise StrategyFailed(f"{self._class.__name__} orders with {name}={level:g}: want a price above 0, or None for no level")
 
-    def _note_first(self, bar: pd.Timestamp) -> None:
-        """The orders of init() were decided on the bar before the first `next()`."""
-        for leg, order in enumerate(self._from_init):
-            self._view.note_placed(order, bar, leg)
+    def _placed_by_init(self, bar: pd.Timestamp) -> tuple[Decision, ...]:
+        """The orders of init(), which were decided on the bar before the first `next()`."""
+        placed = tuple(decisions(self._view, Before((), ()), self._from_init, bar))
         self._from_init = []
+        return placed
 
 
 def _without_own(strategy: Strategy) -> dict[str, Any]:
