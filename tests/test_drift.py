@@ -277,3 +277,41 @@ def test_what_is_open_at_the_end_is_worth_the_same_on_both_sides(tmp_path: Path)
     assert {Cause.TIMING, Cause.MANUAL, Cause.FOLLOWS}.isdisjoint(by_bar(drift, 110))
     [share] = [share for share in drift.shares if share.trade.live and share.trade.live[0].exit_bar is None]
     assert share.trade.live[0].exit == share.trade.backtest[0].exit
+
+
+def test_a_size_by_risk_is_named_as_another_rule(tmp_path: Path) -> None:
+    file = tmp_path / "bracketed.py"
+    file.write_text(
+        "from tests.many_strategies import Bracketed as Base\n\nBACKTEST = dict(cash=100_000)\n\n\nclass Bracketed(Base):\n    pass\n"
+    )
+    account, given = AccountSpec(100_000.0), {"sizing": "risk", "default_risk_pct": 0.1}
+    drift = only(run_live(tmp_path, load_strategy(file), eurusd(150, 1000), given=given, spec=retail_symbol, account=account))
+    assert drift.count(Cause.SIZING) > 3
+    assert drift.count(Cause.ROUNDING) == 0
+    assert sum(drift.money(cause) for cause in Cause) == drift.live - drift.backtest
+
+
+def test_two_symbols_are_two_drifts_and_two_waterfalls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(PROJECT_ROOT / "Backtest" / "codes" / "sma_cross.py", tmp_path / "sma_cross.py")
+    bars = eurusd(80, 1000)
+    run_live(tmp_path, load_strategy(tmp_path / "sma_cross.py"), {"EURUSD": bars, "GBPUSD": eurusd(80, 1200).set_axis(bars.index)})
+    assert [drift.symbol for drift in drifts_of(tmp_path / "audit.db", Wanted())] == ["EURUSD", "GBPUSD"]
+    assert main(["drift", "--db", str(tmp_path / "audit.db"), "--html", str(tmp_path / "d.html"), "--symbols", "EURUSD,GBPUSD"]) == 0
+    assert (tmp_path / "d_EURUSD_H1.html").exists()
+    assert (tmp_path / "d_GBPUSD_H1.html").exists()
+    assert "SmaCross on GBPUSD H1" in capsys.readouterr().out
+
+
+def test_a_yen_symbol_is_compared_in_the_currency_of_the_account(tmp_path: Path) -> None:
+    file = tmp_path / "planned.py"
+    file.write_text(STRATEGY)
+    bars = eurusd(150, 1000)
+    bars = bars.assign(**{name: (bars[name] * 130).round(3) for name in ("Open", "High", "Low", "Close")})
+    account = AccountSpec(100_000.0)
+    ran = run_live(tmp_path, load_strategy(file), {"USDJPY": bars}, spec=retail_symbol, account=account, given={"price_collar_pct": 50})
+    [drift] = drifts_of(tmp_path / "audit.db", Wanted())
+    [deals] = ran.rows("SELECT sum(profit + commission + swap + fee) AS money FROM fills")
+    assert drift.live == round(deals["money"] * 100)
+    assert sum(drift.money(cause) for cause in Cause) == drift.live - drift.backtest
+    assert drift.count(Cause.CURRENCY) > 0
+    assert abs(drift.money(Cause.CURRENCY)) < 0.02 * sum(abs(share.live) for share in drift.shares)
