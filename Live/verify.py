@@ -94,7 +94,8 @@ def compare(strategy: str, params: Mapping[str, Any], bars: pd.DataFrame, symbol
     live = live_told(load_strategy(strategy), params, bars, symbol)
     if backtest.bars < len(bars) - 1:
         ruin = bars.index[backtest.bars]
-        backtest, live = _before(ruin, backtest), replace(_before(ruin, live), bars=backtest.bars)
+        failure = live.failure if live.bars < backtest.bars else ""  # what a ruined account leads to is no difference
+        backtest, live = _before(ruin, backtest), replace(_before(ruin, live), bars=backtest.bars, failure=failure)
         notes.append(f"the account is ruined on the bar of {ruin}; the backtest ends there, and what is compared is what was over before")
     return Verdict(symbol, timeframe_of(bars).name, bars, backtest, live, differences(backtest, live), notes)
 

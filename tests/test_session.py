@@ -1,3 +1,4 @@
+import math
 import warnings
 from collections.abc import Sequence
 from functools import cache
@@ -378,9 +379,10 @@ def test_what_next_raises_is_told_with_its_cause(error: BaseException) -> None:
     assert raised.value.__cause__ is error
 
 
-def test_an_entry_whose_trade_could_not_have_its_levels_is_not_sent() -> None:
-    told = failure(idle(next=lambda self: self.buy(size=1000, sl=-1)))
-    assert told == "Idle orders with sl=-1: want a price above 0, or None for no level"
+@pytest.mark.parametrize(("name", "order"), [("sl", {"sl": -1}), ("tp", {"tp": math.inf}), ("limit", {"limit": -1, "sl": -2})])
+def test_an_entry_with_a_price_that_no_market_has_is_not_sent(name: str, order: dict[str, float]) -> None:
+    told = failure(idle(next=lambda self: self.buy(size=1000, **order)))
+    assert told == f"Idle orders with {name}={order[name]:g}: want a price above 0, or None for none"
 
 
 def test_a_mistake_in_the_text_of_init_is_told_on_the_first_bar() -> None:

@@ -194,16 +194,16 @@ class StrategySession:
                 raise StrategyFailed(f"{self._class.__name__}.next() failed: {error!r}") from error
         decided = tuple(decisions(self._view, before, broker.orders, living._data.index[-1]))
         if self._acting:
-            self._check_levels(decided)
+            self._check_prices(decided)
         return decided
 
-    def _check_levels(self, decided: tuple[Decision, ...]) -> None:
-        """Refuse an entry whose trade could not have its levels: a backtest ends where that fills."""
+    def _check_prices(self, decided: tuple[Decision, ...]) -> None:
+        """Refuse an entry with a price that no market has; a backtest ends where one with such a stop loss or take profit fills."""
         for each in decided:
-            for name in ("sl", "tp"):
+            for name in ("limit", "stop", "sl", "tp"):
                 level = getattr(each, name) if isinstance(each, Enter) else None
                 if level is not None and not 0 < level < math.inf:
-                    raise StrategyFailed(f"{self._class.__name__} orders with {name}={level:g}: want a price above 0, or None for no level")
+                    raise StrategyFailed(f"{self._class.__name__} orders with {name}={level:g}: want a price above 0, or None for none")
 
     def _placed_by_init(self, bar: pd.Timestamp) -> tuple[Decision, ...]:
         """The orders of init(), which were decided on the bar before the first `next()`."""
