@@ -308,8 +308,11 @@ class StateManager:
     def _note_unexplained(self) -> None:
         symbols = {*self._symbols, *self._nets}
         gaps = {symbol: gap for symbol in sorted(symbols) if (gap := self._unexplained(symbol))}
-        # a deal may be shown a moment after what it did to the position: only what is still there at the next look is told
-        lasting = frozenset(symbol for symbol, gap in gaps.items() if self._gaps.get(symbol) == gap and self._concerns_us(symbol))
+        # a deal may be shown a moment after what it did to the position: only what is still there at the next look is told,
+        # and nothing where an order of ours may have done it
+        asked = {order.intent.symbol for order in self._record.orders_with(UNSETTLED, self._slot)} if gaps else set()
+        same = {symbol for symbol, gap in gaps.items() if self._gaps.get(symbol) == gap}
+        lasting = frozenset(symbol for symbol in same - asked if self._concerns_us(symbol))
         for symbol in sorted(lasting - self._on_hold):
             text = (
                 f"the net position on {symbol} differs by {gaps[symbol]:g} lots from what this trader has made it: somebody else trades "
@@ -435,5 +438,6 @@ class StateManager:
         if spec.profit_currency == account.currency:
             return 1.0
         price = self._connector.quote(spec.name).bid
-        up = 1.01 * price
-        return self._connector.money_of(spec.name, Side.BUY, 1.0, entry=price, exit_price=up) / (spec.contract_size * (up - price))
+        below = 0.99 * price  # a profit in the symbol's base currency is converted at the price of the exit
+        made = self._connector.money_of(spec.name, Side.BUY, 1.0, entry=below, exit_price=price)
+        return made / (spec.contract_size * (price - below))

@@ -14,13 +14,15 @@ from backtesting import Backtest, Strategy
 
 from Backtest.simulated_terminal import AccountSpec, SimulatedTerminal, parity_account
 from Backtest.simulated_terminal import constants as c
-from Backtest.simulated_terminal.faults import Chance, FaultyTerminal, Planned, Schedule
+from Backtest.simulated_terminal.catalogue import retail_symbol
+from Backtest.simulated_terminal.faults import At, Chance, FaultyTerminal, Planned, Schedule
 from Backtest.sizing import commission_of
 from Backtest.strategies import LoadedStrategy
 from Live.errors import AnotherInstance, WrongAccount
 from Live.live_trader import Chosen, LiveTrader
 from Live.locks import hold_symbols
 from Live.model import Magic, Slot
+from Live.report import Wanted, reports_of
 from tests.live_runs import WIDE_OPEN, Ran, eurusd, loaded, run_live, same_trades, settings, simulated
 from tests.simulated_terminal.terminals import ALL
 
@@ -138,7 +140,15 @@ def backtest(strategy: LoadedStrategy, prices: pd.DataFrame) -> Any:
 
 @pytest.mark.parametrize(
     ("cls", "exclusive", "commission"),
-    [(Pyramid, False, (3.0, 0.0005)), (Reverses, False, 0.001), (Reverses, True, 0.0), (Protected, False, 0.0), (SharedStop, False, 0.0)],
+    [
+        (Pyramid, False, (3.0, 0.0005)),
+        (Reverses, False, 0.001),
+        (Reverses, True, 0.0),
+        (Protected, False, 0.0),
+        (SharedStop, False, 0.0),
+        (Waits, False, 0.0),
+        (Fractions, False, 0.001),
+    ],
 )
 def test_the_trades_are_those_of_the_backtest(cls: type[Strategy], commission: Any, exclusive: bool, tmp_path: Path) -> None:
     strategy, prices = loaded(cls, exclusive_orders=exclusive, commission=commission, cash=100_000), eurusd(BARS)
@@ -253,13 +263,15 @@ def test_a_run_that_is_stopped_in_the_middle_goes_on_with_the_same_trades(stop_a
 OFTEN = {"answer_lost": 0.3, "executed_late": 0.3, "unclear": 0.3, "placed": 0.3, "late_lists": 1.0, "no_answer": 0.02}
 
 
+@pytest.mark.parametrize("comments", ["kept", "blank"])
 @pytest.mark.parametrize("fault", OFTEN)
 def test_answers_that_go_wrong_make_no_order_twice_and_leave_nothing_unexplained(
-    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fault: str, comments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # no other test holds this account
     strategy, config = loaded(Reverses, cash=100_000), settings(tmp_path, symbols="EURUSD", **WIDE_OPEN)
-    schedule = Schedule((Planned(Chance(OFTEN[fault]), fault),), seed=1)
+    blank = [Planned(At(0.0), "comment_changed", {"how": "blank", "where": "everywhere"})] if comments == "blank" else []
+    schedule = Schedule((*blank, Planned(Chance(OFTEN[fault]), fault)), seed=1)
 
     def made(*args: Any, **options: Any) -> FaultyTerminal:
         return FaultyTerminal(SimulatedTerminal(*args, **options), schedule)
@@ -276,6 +288,42 @@ def test_answers_that_go_wrong_make_no_order_twice_and_leave_nothing_unexplained
     assert opened.functions.log.hits[fault] > 1
     assert (code, set(orders.values())) == (0, {1})
     assert held == pytest.approx(sum(row.lots * row.side.sign for row in trader.final_positions))
+    assert events(Ran(code, trader, terminal, tmp_path), "HOLD") == []
+
+
+def test_a_recorded_run_is_reported_with_the_statistics_of_its_backtest(tmp_path: Path) -> None:
+    strategy, prices = loaded(Pyramid, cash=100_000), eurusd(100)
+    on_netting(tmp_path, strategy, prices)
+    [report] = reports_of(tmp_path / "audit.db", Wanted())
+    closed = backtest(strategy, prices.iloc[:-1])  # the last bar of a replay never closes
+    for name in ("Equity Final [$]", "# Trades", "Max. Drawdown [%]", "Win Rate [%]", "Profit Factor"):
+        assert report.stats[name] == pytest.approx(closed[name], rel=1e-9)
+
+
+class AddsAndLeaves(Strategy):
+    """Several trades of which the first is closed alone, and all at the end."""
+
+    def init(self) -> None:
+        pass
+
+    def next(self) -> None:
+        bar = len(self.data)
+        if bar in (3, 9, 15):
+            self.buy(size=10_000)
+        elif bar == 20:
+            self.trades[0].close()
+        elif bar == 30:
+            self.position.close()
+
+
+@pytest.mark.parametrize("currency", ["USD", "EUR"])
+def test_once_all_is_closed_the_trades_have_made_what_the_balance_has(currency: str, tmp_path: Path) -> None:
+    account = AccountSpec(100_000.0, margin_mode=0, currency=currency)
+    ran = run_live(tmp_path, loaded(AddsAndLeaves, cash=100_000), eurusd(40), account=account, spec=retail_symbol)
+    made = [row["net_profit"] for row in ran.rows("SELECT net_profit FROM trades")]
+    ran.terminal.initialize()
+    assert (len(made), len(ran.terminal.positions_get())) == (3, 0)
+    assert sum(made) == pytest.approx(ran.terminal.account_info().balance - 100_000, abs=0.05)
 
 
 def test_the_emergency_stop_closes_our_trades_and_not_what_others_hold(tmp_path: Path) -> None:
