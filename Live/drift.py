@@ -5,7 +5,7 @@ at the end is valued on both sides at the close of the last bar that was decided
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,15 @@ def _drift(session: Session, told: Told, loaded: LoadedStrategy, notes: tuple[st
     backtest = backtest_side(chart, made, [int(str(row["bar_epoch"])) for row in rows], _rate(chart))
     begins = min((int(str(row["bar_epoch"])) for row in told.bars if str(row["bar_time"]) >= since), default=chart.end)
     trades = [trade for trade in trades_of(chart, live, backtest, made) if trade.opener[0] >= begins]
-    return Drift(session, told.symbol, told.timeframe, len(told.bars), shares_of(trades), notes)
+    shares = shares_of(trades)
+    return Drift(session, told.symbol, told.timeframe, len(told.bars), shares, (*notes, *_open_at_the_end(shares, chart)))
+
+
+def _open_at_the_end(shares: Sequence[Share], chart: Chart) -> Iterator[str]:
+    still = sum(any(part.exit_bar is None for part in (*share.trade.backtest, *share.trade.live)) for share in shares)
+    if still:
+        how_many = f"{still} trades are" if still > 1 else "1 trade is"
+        yield f"{how_many} open at the end, valued on both sides at {chart.last_close:.10g}, the close of the last bar that was decided."
 
 
 def _rate(chart: Chart) -> float:

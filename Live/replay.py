@@ -141,6 +141,16 @@ class _Run:
                 result.divergence = found
                 return
 
+    def all_decisions(self) -> Iterator[tuple[Sequence[Signal], str]]:
+        """What is decided now on each bar, whatever was decided then; up to the first failure."""
+        for told, row in self._bars():
+            if row["shown"] is None:
+                return
+            found = self._decided(told, row)
+            yield found.now, found.failure
+            if found.failure:
+                return
+
     def _bars(self) -> Iterator[tuple[Told, Row]]:
         """All bars of the run, in the order in which they were decided."""
         run_id = self._run["run_id"]
@@ -189,17 +199,20 @@ def _same(then: Sequence[Signal], now: Sequence[Signal]) -> bool:
     return list(then) == list(now)
 
 
+def _is_left_to_chance(sources: _Sources, run: Row, since: str) -> bool:
+    """Whether two more replays of the whole run, with the file as it is now, differ from each other."""
+    spec = f"{run['strategy_file']}:{run['strategy_class']}"
+    first, second = (list(_Run(sources, run, load_strategy(spec), since).all_decisions()) for _ in range(2))
+    return first != second
+
+
 def _cause(sources: _Sources, run: Row, since: str, result: Replayed) -> str:
     """Where to look first."""
     found = result.divergence
     assert found is not None
     if result.changed:
         return f"the strategy file has changed since: it was {run['strategy_sha256'][:12]}…"
-    loaded = load_strategy(f"{run['strategy_file']}:{run['strategy_class']}")
-    again = Replayed(result.run_id, result.started_at, result.changed, result.other_versions)
-    _Run(sources, run, loaded, since).decide(again)
-    other = again.divergence
-    if other is None or (other.bar, other.now) != (found.bar, found.now):
+    if _is_left_to_chance(sources, run, since):
         return "the strategy decides by chance, by the clock, or by something that it keeps outside: two replays differ from each other"
     if result.other_versions:
         named = ", ".join(f"{name} {then} → {now}" for name, (then, now) in result.other_versions.items())

@@ -277,6 +277,7 @@ def test_what_is_open_at_the_end_is_worth_the_same_on_both_sides(tmp_path: Path)
     assert {Cause.TIMING, Cause.MANUAL, Cause.FOLLOWS}.isdisjoint(by_bar(drift, 110))
     [share] = [share for share in drift.shares if share.trade.live and share.trade.live[0].exit_bar is None]
     assert share.trade.live[0].exit == share.trade.backtest[0].exit
+    assert drift.notes[0].startswith("1 trade is open at the end, valued on both sides at 1.1")
 
 
 def test_a_size_by_risk_is_named_as_another_rule(tmp_path: Path) -> None:
