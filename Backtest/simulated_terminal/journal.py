@@ -72,7 +72,7 @@ class Journal:
         try:
             whole, why = os.write(self._file, line) == len(line), "no room left"
         except OSError as error:
-            whole, why = False, error.strerror
+            whole, why = False, error.strerror or str(error)
         if not whole:
             os.ftruncate(self._file, size)
             raise OSError(f"{self._path}: {why} for the simulated account")

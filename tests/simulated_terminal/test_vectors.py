@@ -494,6 +494,6 @@ def test_copy_ticks_from_py_doc() -> None:
     made.initialize()
     ticks = made.copy_ticks_from("EURUSD", datetime(2020, 1, 10, tzinfo=UTC), 100_000, made.COPY_TICKS_ALL)
     assert len(ticks) == 100_000
-    row = dict(zip(ticks.dtype.names, ticks[0].tolist(), strict=True))
+    row = dict(zip(ticks.dtype.names or (), ticks[0].tolist(), strict=True))
     assert row.pop("flags") & 6 == 6  # bid and ask; the documentation's 134 has an undocumented bit more
     assert tuple(row.values()) == (1578614400, 1.11051, 1.11069, 0.0, 0, first, 0.0)
