@@ -52,9 +52,9 @@ class BacktestingBridge:
         self._given_terminal = terminal
         self.session()  # what cannot be carried is refused now, not at the first bar
 
-    def session(self) -> StrategySession:
-        """A new stepping of the strategy, for one symbol."""
-        return StrategySession(self.strategy_class, self.backtest, self.params)
+    def session(self, further: pd.DataFrame | None = None) -> StrategySession:
+        """A new stepping of the strategy, for one symbol; `further` are columns that its bars have beside those of a terminal."""
+        return StrategySession(self.strategy_class, self.backtest, self.params, further)
 
     # the seed's interface
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import pandas as pd
+
 from Backtest.bars import Timeframe
 from Backtest.sizing import Foreseen
 from Live.audit_logger import AuditLogger
@@ -24,6 +26,13 @@ class Foresight(Protocol):
         """Let a waiting order take a fraction of what is free when it fills."""
 
 
+class Replayed(Protocol):
+    """What a terminal can do that replays a price file (`Backtest.simulated_terminal`)."""
+
+    def further_columns(self, symbol: str, timeframe: Timeframe) -> pd.DataFrame | None:
+        """What the file has beside the columns of a terminal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """One strategy on one account."""
@@ -37,6 +46,7 @@ class Desk:
     slot: Slot
     timeframe: Timeframe
     foresight: Foresight | None = None  # only of a terminal that fills as a backtest does
+    replayed: Replayed | None = None  # only of a terminal that replays a price file
 
     @property
     def max_signal_age(self) -> float:

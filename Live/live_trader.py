@@ -157,7 +157,10 @@ class LiveTrader:
             strategy.cls, terminal=self.terminal.functions, backtest=strategy.backtest, params=self.params, strategy_id=self.strategy_id
         )
         foresight = self.terminal.functions if hasattr(self.terminal.functions, "foresee") else None
-        self.desk = Desk(self.config, self.connector, self.record, self.state, self.executor, bridge, self.slot, self.timeframe, foresight)
+        replayed = self.terminal.functions if hasattr(self.terminal.functions, "further_columns") else None
+        self.desk = Desk(
+            self.config, self.connector, self.record, self.state, self.executor, bridge, self.slot, self.timeframe, foresight, replayed
+        )
         self.traders = {symbol: SymbolTrader(symbol, self.desk) for symbol in self.config.symbols}
         absent = self._recover()
         self._reclose(absent)

@@ -5,6 +5,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pandas as pd
+
 from Backtest.decisions import Bar, Close, Decision, Enter, Protect
 from Backtest.session import StrategyFailed
 from Live.audit_logger import to_json
@@ -31,7 +33,7 @@ class SymbolTrader:
         self._desk = desk
         self._carrier = IntentCarrier(symbol, desk)
         self._watch = BarWatch(symbol, desk)
-        self._session = desk.bridge.session()
+        self._session = desk.bridge.session(_further_columns(symbol, desk))
         self._last = desk.record.last_bar(desk.slot, symbol, desk.timeframe.name)
         self._told_warming_up = False
         self._started = False
@@ -152,6 +154,11 @@ class SymbolTrader:
             text = f"{self.failure}; no more decisions on this symbol in this run" + (f"; open without a stop loss: {bare}" if bare else "")
             self._desk.record.event("STRATEGY_FAILED", text, severity="CRITICAL", details={"traceback": trace})
             log.critical(text)
+
+
+def _further_columns(symbol: str, desk: Desk) -> pd.DataFrame | None:
+    """What a replayed price file has beside the columns of a terminal, where it is traded in its own timeframe."""
+    return None if desk.replayed is None else desk.replayed.further_columns(symbol, desk.timeframe)
 
 
 def _bar_row(bar: Bar, *, acted: bool) -> dict[str, Any]:

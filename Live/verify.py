@@ -120,7 +120,7 @@ def backtest_told(loaded: LoadedStrategy, params: Mapping[str, Any], bars: pd.Da
     """`Backtest.run()` on the bars. What is open at the end stays open. Raises BadInput when the strategy fails."""
     settings = {**loaded.backtest, "finalize_trades": False}
     try:
-        history = StrategySession(loaded.cls, settings, params).warm_up(bars)
+        history = StrategySession(loaded.cls, settings, params, bars).warm_up(bars)
     except StrategyFailed as error:
         raise BadInput(f"{loaded.path}: {error}") from error
     stats = run(Job(loaded, params, settings, bars, source="", plot=None)).stats
@@ -306,7 +306,9 @@ def _certified(loaded: LoadedStrategy, params: Mapping[str, Any], verdict: Verdi
         name: {"bars": side.bars, "orders": len(side.decisions), "trades": len(side.trades), "equity": side.equity}
         for name, side in sides.items()
     }
-    values = bars.to_numpy(dtype="float64").tobytes() + bars.index.to_numpy().astype("datetime64[s]").tobytes()
+    numbers, words = bars.select_dtypes("number"), bars.select_dtypes(exclude="number")
+    values = numbers.to_numpy(dtype="float64").tobytes() + bars.index.to_numpy().astype("datetime64[s]").tobytes()
+    values += words.to_csv().encode() if len(words.columns) else b""
     data = {"symbol": verdict.symbol, "timeframe": verdict.timeframe, "bars": len(bars), "first": str(bars.index[0])}
     facts = {
         "verdict": "different" if found else "equal",

@@ -176,6 +176,31 @@ def test_a_strategy_that_fails_is_bad_input_with_its_place(tmp_path: Path, capsy
     assert "planted" in capsys.readouterr().err
 
 
+READS_SENTIMENT = """
+from backtesting import Strategy
+
+
+class Believer(Strategy):
+    def init(self):
+        self.mood = self.I(lambda values: values.rolling(3).mean(), self.data.Sentiment.s)
+
+    def next(self):
+        if self.mood[-1] > 0.5 and not self.position and self.data.Word[-1] == "up":
+            self.buy(size=1000, tag=float(self.data.Sentiment[-1]))
+        elif self.mood[-1] < -0.5:
+            self.position.close()
+"""
+
+
+def test_further_columns_of_replayed_prices_are_those_of_the_backtest(tmp_path: Path) -> None:
+    bars = builtin_prices("EURUSD").iloc[:150]
+    mood = [((number * 7) % 11 - 5) / 2 for number in range(150)]
+    bars = bars.assign(Sentiment=mood, Word=["up" if number % 3 else "down" for number in range(150)], Spread=2.0)
+    verdict = compare(file_of(tmp_path, READS_SENTIMENT), {}, bars, "EURUSD")
+    assert verdict.differences == []
+    assert len(verdict.backtest.trades) > 10
+
+
 def test_a_strategy_that_fails_in_its_backtest_is_no_difference_but_bad_input(tmp_path: Path) -> None:
     below_zero = EVERYTHING.replace("sl=price * 0.99", "sl=-1")
     with pytest.raises(BadInput, match=r"strategy\.py: backtesting\.py cannot fill what Everything has ordered before 2017"):

@@ -15,9 +15,14 @@ _ROOM = 1024
 
 
 class GrowingBars:
-    """Closed bars, oldest first."""
+    """Closed bars, oldest first.
 
-    def __init__(self) -> None:
+    `further` are columns that a backtest has beside the five, by the time of the bar: of them, too, nothing is given out before
+    its bar has closed. What it has of the five is left alone.
+    """
+
+    def __init__(self, further: pd.DataFrame | None = None) -> None:
+        self._further = None if further is None else further.drop(columns=list(COLUMNS), errors="ignore")
         self._length = 0
         self._stamps = np.empty(_ROOM, dtype="datetime64[us]")  # the unit that pandas gives to times it has read
         self._values = np.empty((len(COLUMNS), _ROOM), dtype="float64")
@@ -42,7 +47,9 @@ class GrowingBars:
 
     def data(self) -> "Prices":
         """All bars as a strategy's data; no prices are shared with what was given out before."""
-        return Prices(pd.DatetimeIndex(self._stamps[: self._length]), self._values[:, : self._length].copy())
+        index = pd.DatetimeIndex(self._stamps[: self._length])
+        further = None if self._further is None or not len(self._further.columns) else self._further.reindex(index)
+        return Prices(index, self._values[:, : self._length].copy(), further)
 
     def _reserve(self, wanted: int) -> None:
         if wanted > len(self._stamps):
@@ -54,13 +61,16 @@ class GrowingBars:
 class Prices(_Data):
     """backtesting.py's data object, made without copying each column through pandas: there is one for every bar."""
 
-    def __init__(self, index: pd.DatetimeIndex, values: npt.NDArray[np.float64]) -> None:
+    def __init__(self, index: pd.DatetimeIndex, values: npt.NDArray[np.float64], further: pd.DataFrame | None = None) -> None:
         self._values = values
         frame = pd.DataFrame(values.T, index=index, columns=_COLUMN_INDEX, copy=False)
         arrays: dict[str, Any] = {name: _Array(row, name=name, index=index) for name, row in zip(COLUMNS, values, strict=True)}
         self._Data__df, self._Data__len, self._Data__pip = frame, len(index), None
         self._Data__cache: dict[str, Any] = {}
         self._Data__arrays = arrays | {"__index": index}
+        if further is not None:
+            self._Data__df = pd.concat([frame, further], axis=1)
+            self._update()  # type: ignore[no-untyped-call]
 
     def follow_frame(self) -> None:
         """Take over what init() has added to `data.df`, or changed in it."""

@@ -37,13 +37,16 @@ class StrategyFailed(Exception):
 class StrategySession:
     """One living strategy on one symbol and timeframe.
 
-    `backtest` are `backtesting.Backtest`'s arguments, all of them; `params` the strategy's.
+    `backtest` are `backtesting.Backtest`'s arguments, all of them; `params` the strategy's; `further` what its data have
+    beside Open, High, Low, Close and Volume, see `GrowingBars`.
     """
 
-    def __init__(self, strategy: type[Strategy], backtest: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+    def __init__(
+        self, strategy: type[Strategy], backtest: Mapping[str, Any], params: Mapping[str, Any], further: pd.DataFrame | None = None
+    ) -> None:
         self._class, self._params = strategy, dict(params)
         self.settings = {name: backtest[name] for name in BROKER_SETTINGS}
-        self._bars = GrowingBars()
+        self._bars = GrowingBars(further)
         self._living: Strategy | None = None
         self._base: Strategy  # what init() made last, untouched by next()
         self._view: AccountView

@@ -31,6 +31,7 @@ class BarSeries:
         self.spec = spec
         self.timeframe = timeframe or timeframe_of(frame)
         self.whole = _rates(spec, frame)
+        self.further = frame.drop(columns=["Open", "High", "Low", "Close", "Volume"], errors="ignore")  # no terminal has these
         self.epochs = array("q", self.whole["time"].tobytes())
         self._latest_msc, self._latest = -1, _NOTHING_YET
         self._rates: dict[Timeframe, Rates] = {}

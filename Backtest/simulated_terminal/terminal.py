@@ -7,6 +7,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
+
+from Backtest.bars import Timeframe
 from Backtest.errors import BadInput
 from Backtest.simulated_terminal import arguments as a
 from Backtest.simulated_terminal.account_functions import AccountFunctions, checked
@@ -101,6 +104,12 @@ class SimulatedTerminal(MarketFunctions, TradeFunctions, AccountFunctions):
     def trades_now(self) -> bool:
         """Whether there is trading in any symbol at this moment."""
         return any(series.is_open_at(self.clock.now_msc) for series in self._market.series.values())
+
+    def further_columns(self, symbol: str, timeframe: Timeframe) -> pd.DataFrame | None:
+        """What a replayed price file has beside the columns of a terminal, by bar; None for none, and in any other timeframe."""
+        series = self._market.series.get(symbol)
+        further = getattr(series, "further", None)
+        return further if series is not None and series.timeframe == timeframe and further is not None and len(further.columns) else None
 
     def close(self) -> None:
         """Put down how far the market is, and let go of the account's file."""
