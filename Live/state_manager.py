@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 
 import pandas as pd
 
@@ -30,7 +29,8 @@ from Live.model import (
 )
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.connector import DAY, WINDOW
-from Live.net_book import LOTS_DIGITS, Booked, NetBook, level_conflict, loosens, unrealised_beside
+from Live.net_account import NetAccount
+from Live.net_book import Booked, level_conflict, loosens
 from Live.risk import (
     Denial,
     Facts,
@@ -67,11 +67,7 @@ class StateManager:
         self._switched_off: tuple[str, ...] = ()
         self._kinds: dict[int, int] = {}  # ORDER_TYPE_* of active orders, by ticket
         self._book = TradeBook()
-        self._net = NetBook() if connector.netting else None
-        self._nets: dict[str, Position] = {}  # of a netting account, as the terminal shows them
-        self._gaps: dict[str, float] = {}  # lots of a net position that were not explained at the last look
-        self._on_hold: frozenset[str] = frozenset()
-        self._symbols = config.symbols
+        self._net = NetAccount(record, slot, config.symbols) if connector.netting else None
         self._tags: dict[int, object] = {}
         self._rules = (
             TradingSwitchedOn(),
@@ -89,7 +85,7 @@ class StateManager:
         for deal in record.deals(slot):
             self._book.add(deal, self._spec(deal.symbol), self._tag_of(deal.position_id))
             if self._net is not None:
-                self._net.add(deal)
+                self._net.book.add(deal)
         self._looked_until = 0  # server seconds; 0: the whole history
         self._day: tuple[str, float] | None = None
 
@@ -177,9 +173,7 @@ class StateManager:
         if self._net is None:
             elsewhere = [*self._others, *(held for held in self.positions if held.symbol != symbol)]
             return sum(held.profit + held.swap for held in elsewhere) + sum(held.swap for held in ours)
-        net, spec = self._nets.get(symbol), self._spec(symbol)
-        apart = unrealised_beside(ours, net, self._rates({symbol})[symbol], spec) + (net.swap if net else 0.0)
-        return sum(held.profit + held.swap for held in self._nets.values() if held.symbol != symbol) + apart
+        return self._net.worth_beside(ours, self._spec(symbol), self._rates({symbol})[symbol])
 
     def shown_before(self, symbol: str, timeframe: str, since: int) -> dict[pd.Timestamp, Account]:
         """The accounts that the strategy was shown on the bars from `since` on (server seconds), as they are on record."""
@@ -237,7 +231,7 @@ class StateManager:
             unsettled_orders=len(unsettled) - again,
             strangers=len(self._strangers),
             switched_off=self._connector.switched_off(),
-            unexplained_lots=self._unexplained(symbol),
+            unexplained_lots=0.0 if self._net is None else self._net.unexplained(symbol),
             level_conflict=self._level_conflict(symbol, asking),
         )
 
@@ -258,7 +252,9 @@ class StateManager:
         unsure: set[str] = set()
         for deal in deals:
             known = deal.position_id in self._book or deal.position_id in opened
-            if not (self._net or self._book).knows(deal.ticket) and (known or self._opened(deal.magic, deal.order, deal.comment)):
+            if not (self._net.book if self._net else self._book).knows(deal.ticket) and (
+                known or self._opened(deal.magic, deal.order, deal.comment)
+            ):
                 if deal.symbol in unsure or self._may_be_ours(deal):
                     unsure.add(deal.symbol)  # those after it are booked after it
                     continue
@@ -290,41 +286,9 @@ class StateManager:
             self.positions = tuple(position for position in held if self._opened(position.magic, position.identifier, position.comment))
             self._others = tuple(position for position in held if position not in self.positions)
         else:
-            self._nets = {net.symbol: net for net in held}
-            with_ours = [net for net in held if self._net.trades(net.symbol)]
-            shown = (self._net.shown(net, self._spec(net.symbol), rates.get(net.symbol, 1.0)) for net in with_ours)
-            self.positions = tuple(chain.from_iterable(shown))
-            self._others = tuple(net for net in held if net not in with_ours)
-            self._note_unexplained()
+            self.positions = self._net.see(held, self._spec, rates)
+            self._others = tuple(net for net in held if not self._net.book.trades(net.symbol))
         self._note_strangers()
-
-    def _unexplained(self, symbol: str) -> float:
-        """Lots of the net position that are not what our deals have made it; always 0.0 on a hedging account."""
-        if self._net is None:
-            return 0.0
-        net = self._nets.get(symbol)
-        return abs(round((net.lots * net.side.sign if net else 0.0) - self._net.lots(symbol), LOTS_DIGITS))
-
-    def _note_unexplained(self) -> None:
-        symbols = {*self._symbols, *self._nets}
-        gaps = {symbol: gap for symbol in sorted(symbols) if (gap := self._unexplained(symbol))}
-        # a deal may be shown a moment after what it did to the position: only what is still there at the next look is told,
-        # and nothing where an order of ours may have done it
-        asked = {order.intent.symbol for order in self._record.orders_with(UNSETTLED, self._slot)} if gaps else set()
-        same = {symbol for symbol, gap in gaps.items() if self._gaps.get(symbol) == gap}
-        lasting = frozenset(symbol for symbol in same - asked if self._concerns_us(symbol))
-        for symbol in sorted(lasting - self._on_hold):
-            text = (
-                f"the net position on {symbol} differs by {gaps[symbol]:g} lots from what this trader has made it: somebody else trades "
-                f"{symbol} on this netting account. No entries on {symbol} while that is so; only our own lots are closed"
-            )
-            self._record.event("HOLD", text, severity="CRITICAL", details={"symbol": symbol, "lots": gaps[symbol]})
-        for symbol in sorted(self._on_hold - gaps.keys()):
-            self._record.event("HOLD_OVER", f"the net position on {symbol} is what this trader has made it: entries are sent again")
-        self._on_hold, self._gaps = lasting | (self._on_hold & gaps.keys()), gaps
-
-    def _concerns_us(self, symbol: str) -> bool:
-        return symbol in self._symbols or bool(self._net and self._net.trades(symbol))
 
     def _level_conflict(self, symbol: str, asking: ClientOrderId | None) -> str:
         order = self._record.order(asking) if asking is not None and self._net is not None else None
@@ -386,7 +350,7 @@ class StateManager:
         # a stop's deal may carry the comment of the order that opened the position: it is on the other side
         ours = order is not None and order.intent.side is deal.side
         closes = order.intent.position if order is not None and ours else None
-        return self._net.book(deal, Booked(ours, closes, rates[deal.symbol], self._spec(deal.symbol)))
+        return self._net.book.book(deal, Booked(ours, closes, rates[deal.symbol], self._spec(deal.symbol)))
 
     def _add_trade(self, made: Exit, reason: str) -> None:
         deal, entry = made.deal, made.entry
