@@ -170,7 +170,8 @@ def live_told(loaded: LoadedStrategy, params: Mapping[str, Any], bars: pd.DataFr
     with tempfile.TemporaryDirectory(prefix="verify_") as name:
         folder = Path(name)
         config = _settings(folder, symbol, timeframe_of(bars).name)
-        market = ReplayMarket({symbol: (parity_symbol(symbol, bars), bars)}, timeframe=timeframe_of(bars))
+        spec = replace(parity_symbol(symbol, bars), spread_in_prices=False)
+        market = ReplayMarket({symbol: (spec, bars)}, timeframe=timeframe_of(bars))
         account = parity_account(float(loaded.backtest["cash"]), commission_of(loaded.backtest))
         functions = ParityTerminal(market, account, backtest=loaded.backtest)
         setup_logging(config, functions.clock, console=False)
@@ -182,7 +183,9 @@ def live_told(loaded: LoadedStrategy, params: Mapping[str, Any], bars: pd.DataFr
                 code = trader.run()
         finally:
             close_logging()
-        told = _recorded(config, symbol, market.series[symbol].spec)
+        if trader.end_reason.startswith("stopped by"):
+            raise KeyboardInterrupt
+        told = _recorded(config, symbol, spec)
         return replace(told, equity=trader.final_account.equity, failure=trader.end_reason if code else "")
 
 

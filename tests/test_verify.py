@@ -1,6 +1,7 @@
 """The command that compares a backtest with the same bars traded one by one: equal where they are, loud where they are not."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +206,32 @@ def test_a_strategy_that_fails_in_its_backtest_is_no_difference_but_bad_input(tm
     below_zero = EVERYTHING.replace("sl=price * 0.99", "sl=-1")
     with pytest.raises(BadInput, match=r"strategy\.py: backtesting\.py cannot fill what Everything has ordered before 2017"):
         compare(file_of(tmp_path, below_zero), {}, builtin_prices("EURUSD").iloc[:100], "EURUSD")
+
+
+SHORT_WITH_A_TARGET = """
+from backtesting import Strategy
+
+
+class Short(Strategy):
+    def init(self):
+        pass
+
+    def next(self):
+        if not self.position:
+            price = self.data.Close[-1]
+            self.sell(size=1000, tp=price * 0.999, sl=price * 1.001)
+"""
+
+
+def test_a_spread_column_of_the_prices_costs_nothing_where_the_terminal_fills_as_the_backtest(tmp_path: Path) -> None:
+    bars = builtin_prices("EURUSD").iloc[:300].assign(Spread=40)
+    verdict = compare(file_of(tmp_path, SHORT_WITH_A_TARGET), {}, bars, "EURUSD")
+    assert len(verdict.live.trades) > 20
+    assert not verdict.differences
+
+
+def test_a_stop_by_a_signal_is_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("Live.verify._Shown.turned", lambda *_: signal.raise_signal(signal.SIGTERM))
+    words = [file_of(tmp_path, SHORT_WITH_A_TARGET), "--symbol", "EURUSD", "--bars", "50", "--certificate", str(tmp_path / "c.json")]
+    assert main(["verify", *words]) == 130
+    assert not (tmp_path / "c.json").exists()

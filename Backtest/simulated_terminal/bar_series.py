@@ -167,6 +167,7 @@ def _rates(spec: SymbolSpec, frame: pd.DataFrame) -> Array:
     for name in ("open", "high", "low", "close"):
         rates[name] = frame[name.capitalize()].to_numpy(dtype="float64")
     rates["tick_volume"] = frame["Volume"].to_numpy(dtype="float64") if "Volume" in frame else 0
-    rates["spread"] = np.round(frame["Spread"].to_numpy(dtype="float64")) if "Spread" in frame else spec.spread_points
+    own = "Spread" in frame and spec.spread_in_prices
+    rates["spread"] = np.round(frame["Spread"].to_numpy(dtype="float64")) if own else spec.spread_points
     rates.flags.writeable = False
     return rates

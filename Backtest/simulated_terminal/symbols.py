@@ -51,6 +51,7 @@ class SymbolSpec:
     volume_max: float = 500.0
     volume_limit: float = 0.0  # lots in one direction, positions and pending orders together; 0.0: any
     spread_points: int = 0  # where the prices have no Spread column
+    spread_in_prices: bool = True  # that column counts; False: `spread_points` alone, for backtesting.py knows no such column
     stops_level: int = 0  # points
     freeze_level: int = 0  # points
     immediate_stops: bool = False  # a level or pending price on the wrong side is accepted and triggers at once, as backtesting.py does

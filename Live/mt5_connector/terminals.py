@@ -115,11 +115,9 @@ def _simulated(config: LiveConfig, traded: Traded, resources: ExitStack) -> Open
     hold_simulated_account(resources, path)
     account = _account(config, traded.strategy, login=login)
     options: dict[str, Any] = {"state_file": path, "speed": config.sim_speed, "real_sleep": real_sleep}
-    # a spread of our own is a cost that the backtest has not: then only the prices are those of a backtest
-    as_in_backtest = config.sim_broker == "parity" and not config.sim_spread_points
     terminal = (
         _KeptParityTerminal(market, account, backtest=traded.strategy.backtest, **options)
-        if as_in_backtest
+        if _fills_as_backtest(config)
         else _KeptTerminal(market, account, **options)
     )
     resources.callback(terminal.close)
@@ -144,7 +142,14 @@ def _ticks(config: LiveConfig, symbol: str, frame: pd.DataFrame) -> pd.DataFrame
 
 
 def _spec(config: LiveConfig, name: str, frame: pd.DataFrame) -> SymbolSpec:
-    return parity_symbol(name, frame) if config.sim_broker == "parity" else retail_symbol(name, frame, catalogue(config.sim_symbols))
+    if config.sim_broker == "retail":
+        return retail_symbol(name, frame, catalogue(config.sim_symbols))
+    return replace(parity_symbol(name, frame), spread_in_prices=not _fills_as_backtest(config))
+
+
+def _fills_as_backtest(config: LiveConfig) -> bool:
+    # a spread of our own is a cost that the backtest has not: then only the prices are those of a backtest
+    return config.sim_broker == "parity" and not config.sim_spread_points
 
 
 class _KeptTerminal(SimulatedTerminal):
