@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from Backtest.decisions import OpenTrade
@@ -246,12 +245,6 @@ class ParityTerminal(SimulatedTerminal):
 
     def __init__(self, market: ReplayMarket, account: AccountSpec, *, backtest: Mapping[str, Any], **options: Any) -> None:
         self._rules = Rules.of(backtest)
-        for series in market.series.values():
-            if isinstance(series, BarSeries):
-                whole = np.array(series.whole)  # that of a series is read-only
-                # nor may what is looked out for have a spread: a target of a short trade would be met late
-                whole["spread"] = 0
-                series.whole = whole.view(type(series.whole))
         super().__init__(market, account, **options)
 
     def foresee(self, symbol: str) -> Foreseen:

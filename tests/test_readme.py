@@ -49,7 +49,11 @@ def blocks(language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    return [line for block in blocks("bash") for line in block.splitlines()]
+    """Those in blocks, and those in the first column of a table."""
+    tabled = re.findall(r"^\| `(python run\.py .+?)` \|", README, re.MULTILINE)
+    return [line for block in blocks("bash") for line in block.splitlines()] + [
+        line.replace("STRATEGY", "Backtest/codes/sma_cross.py") for line in tabled
+    ]
 
 
 def elsewhere(folder: Path) -> dict[str, str]:
