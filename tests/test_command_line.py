@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -247,13 +248,18 @@ def test_params_without_a_value_are_a_mistake(words: list[str], capsys: pytest.C
 def test_ctrl_c_ends_the_page_with_its_exit_code(tmp_path: Path) -> None:
     port = a_free_port()
     words = [sys.executable, "-m", "Live", "dashboard", "--port", str(port)]
-    with subprocess.Popen(words, cwd=ROOT, env=environment(tmp_path), stderr=subprocess.PIPE) as page:
-        deadline = time.monotonic() + PATIENCE
-        while not listens(port):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        page.send_signal(signal.SIGINT)
-        assert page.wait(PATIENCE) == 130
+    # what starts the tests in the background lets them ignore Ctrl-C, and what they start would inherit that
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(words, cwd=ROOT, env=environment(tmp_path), stderr=subprocess.PIPE, preexec_fn=heard) as page:  # noqa: PLW1509 - no threads yet
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not listens(port):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            page.send_signal(signal.SIGINT)
+            assert page.wait(PATIENCE) == 130
+        finally:
+            page.kill()
 
 
 @pytest.mark.parametrize("kind", ["folder", "stranger"])
