@@ -224,7 +224,7 @@ def test_a_damaged_account_is_left_alone_and_a_fresh_one_trades(prices: Path, tm
     account.write_bytes(b"damaged\n" + account.read_bytes())
     refused = command(words, tmp_path)
     assert refused.returncode == 2
-    assert "start a new one (--fresh)" in refused.stderr
+    assert "--fresh where you trade" in refused.stderr
     assert "119" in command([*words, "--fresh"], tmp_path).stdout
 
 

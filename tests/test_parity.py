@@ -311,12 +311,6 @@ def test_the_target_of_a_trade_comes_after_the_orders_that_were_decided_with_it(
     assert assert_equal_throughout(tmp_path, in_turn(sell_and_wait), "EURUSD", frame) == 2
 
 
-def test_a_spread_of_the_prices_does_not_hold_a_target_up(tmp_path: Path) -> None:
-    frame = hours(STILL, STILL, STILL, (1.1, 1.1, 1.0498, 1.07), (1.07, 1.07, 1.04, 1.04), (1.0, 1.0, 1.0, 1.0)).assign(Spread=60.0)
-    strategy = in_turn(lambda self: self.sell(size=2000, tp=1.05))
-    assert assert_equal_throughout(tmp_path, strategy, "EURUSD", frame) == 1
-
-
 class Adding(Averages):
     """Adds a fifth of what is free to what it holds already."""
 
