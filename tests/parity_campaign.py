@@ -116,7 +116,6 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--prices", type=Path, default=FURTHER, metavar="FOLDER", help="further price files (Parquet)")
     args = parser.parse_args(words)
     warnings.simplefilter("ignore", UserWarning)  # of backtests: trades stay open, orders are cancelled for want of margin
-    logging.disable(logging.CRITICAL)
     out, table, different = Console(highlight=False), Table(box=None, pad_edge=False), 0
     for name in ("Strategy", "Prices", "Settings", "Bars", "Orders", "Trades", "Differences"):
         table.add_column(name, justify="right" if name in ("Bars", "Orders", "Trades", "Differences") else "left", overflow="fold")
@@ -142,4 +141,5 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)  # the table is what is told
     sys.exit(main())
