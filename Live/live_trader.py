@@ -136,7 +136,7 @@ class LiveTrader:
         self.mode = "DRY" if self.config.dry_run else MODES[account.trade_mode]
         self.run_id = self.record.start_run(self._facts(account))
         self.state = StateManager(self.config, self.connector, self.record, self.slot, look_back=self._look_back())
-        self.reporter = Reporter(self.config, self.connector, self.record, self.state)
+        self.reporter = Reporter(self.config, self.connector, self.record, self.state, self.terminal.machine)
         self.strategy_watch = StrategyWatch(self.strategy, self.record)
 
     def _refuse_hedging(self) -> None:

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from Live.audit_logger import AuditLogger
-from Live.clock import SystemClock
+from Live.clock import Clock
 from Live.config import LiveConfig
 from Live.errors import Unreachable
 from Live.kill_switch import KillSwitchFile
@@ -21,12 +21,12 @@ VERSIONED = ("backtesting", "pandas", "numpy", "MetaTrader5")
 
 
 class Reporter:
-    """Writes no more often than people can read: in a replay thousands of bars pass in a second."""
+    """Writes no more often than people can read, by the `machine`'s clock: in a replay thousands of bars pass in a second."""
 
-    def __init__(self, config: LiveConfig, connector: MT5Connector, record: AuditLogger, state: StateManager) -> None:
+    def __init__(self, config: LiveConfig, connector: MT5Connector, record: AuditLogger, state: StateManager, machine: Clock) -> None:
         self._config, self._connector, self._record, self._state = config, connector, record, state
         self._kill_switch = KillSwitchFile.of(config)
-        self._machine = SystemClock()
+        self._machine = machine
         self._beat_due = self._publish_due = self._machine.now()
         self._snapshot_due = connector.clock.now()
 

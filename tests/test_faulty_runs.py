@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from backtesting import Strategy
 
-import Live.reporter
 from Backtest.simulated_terminal import SimulatedTerminal
 from Backtest.simulated_terminal.faults import At, Chance, FaultyTerminal, Planned, Schedule
+from Live.clock import SystemClock
 from Live.errors import LiveError
 from Live.live_trader import Chosen, LiveTrader
 from tests.live_runs import WIDE_OPEN, eurusd, loaded, settings, simulated
@@ -58,6 +58,13 @@ class Run:
         return Counter(comment for comment in comments if comment.startswith("q"))
 
 
+class Standing(SystemClock):
+    """How often the page is written does not hang on the speed of the machine."""
+
+    def now(self) -> datetime:
+        return datetime(2024, 1, 1, tzinfo=UTC)
+
+
 def run(folder: Path, schedule: Schedule) -> Run:
     def made(*args: Any, **options: Any) -> FaultyTerminal:
         return FaultyTerminal(SimulatedTerminal(*args, **options), schedule)
@@ -65,7 +72,7 @@ def run(folder: Path, schedule: Schedule) -> Run:
     strategy, config = loaded(Busy), settings(folder, symbols="EURUSD", **WIDE_OPEN)
     opened = simulated(folder, {"EURUSD": eurusd(BARS)}, strategy, steps=config.timeframe, made_by=made)
     # of any other terminal than a simulated one the trader knows that an order may be in flight
-    trader = LiveTrader(config, Chosen(strategy, {}), replace(opened, name="remote"))
+    trader = LiveTrader(config, Chosen(strategy, {}), replace(opened, name="remote", machine=Standing()))
     try:
         code = trader.run()
         return Run(code, trader.end_reason, opened.functions)
@@ -75,14 +82,8 @@ def run(folder: Path, schedule: Schedule) -> Run:
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No other test holds this account, and how often the page is written does not hang on the speed of the machine."""
-
-    class Standing:
-        def now(self) -> datetime:
-            return datetime(2024, 1, 1, tzinfo=UTC)
-
+    """No other test holds this account."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(Live.reporter, "SystemClock", Standing)
 
 
 def finished(ran: Run) -> None:

@@ -4,7 +4,7 @@ import importlib
 import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -35,6 +35,7 @@ class OpenedTerminal:
     name: str  # simulated, native, remote, or paper: prices of one of these two, an account of ours
     functions: Any
     clock: Clock
+    machine: Clock = field(default_factory=SystemClock)  # for what people watch: it goes on while a replay races or stands
 
 
 def open_terminal(
