@@ -62,6 +62,7 @@ PURE = (
     Live.model Live.outcomes Live.explanations Live.bar_judgement Live.drift_causes
     Live.recorded_bars Live.risk Live.sizing Live.order_requests Live.trade_book Live.net_book
     Live.mt5_connector.shown Live.mt5_connector.names Live.mt5_connector.outage Live.order_executor.evidence
+    Live.order_executor.telling
     Backtest.decisions Backtest.errors Backtest.sizing
 """.split()
     + [

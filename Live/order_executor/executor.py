@@ -19,12 +19,11 @@ from Live.model import BarId, ClientOrderId, Intent, Kind, Magic, Order, Quote, 
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.connector import REAL_ACCOUNT, Answer
 from Live.order_executor.settlement import Settlement
+from Live.order_executor.telling import EXECUTED, KINDS, check_complete, fields, told, waits_for
 from Live.order_requests import (
     RETURN,
     TRADE_ACTION_DEAL,
     TRADE_ACTION_PENDING,
-    TRADE_ACTION_REMOVE,
-    TRADE_ACTION_SLTP,
     adds_risk,
     at_quote,
     faults,
@@ -38,15 +37,7 @@ log = logging.getLogger("LiveTrader")
 RETRY_SECONDS = 30.0  # an order that was not filled within this, or a fifth of its bar, is not the order that was decided
 RETRY_BARS = 0.2
 INVALID_PRICE = 10015
-EXECUTED = (Status.FILLED, Status.PARTIALLY_FILLED, Status.PLACED, Status.LATE_FILLED)
 CERTAINLY_NOT = (Outcome.REFUSED, Outcome.NOT_SENT)
-NEEDED = {
-    TRADE_ACTION_DEAL: ("symbol", "volume", "type", "price"),
-    TRADE_ACTION_PENDING: ("symbol", "volume", "type", "price"),
-    TRADE_ACTION_SLTP: ("symbol", "position"),
-    TRADE_ACTION_REMOVE: ("symbol", "order"),
-}
-_KINDS = {TRADE_ACTION_PENDING: Kind.PENDING, TRADE_ACTION_SLTP: Kind.SLTP, TRADE_ACTION_REMOVE: Kind.CANCEL}
 ABSOLUTE = frozenset({Kind.SLTP, Kind.CANCEL})  # done with the answer: no deal follows
 
 Gate = Callable[[Quote], str | None]
@@ -64,7 +55,7 @@ class _Tried:
     @property
     def facts(self) -> dict[str, Any]:
         result = self.answer.result
-        return {"answer": None if result is None else _fields(result), "last_error": self.answer.error, "sent": self.sent}
+        return {"answer": None if result is None else fields(result), "last_error": self.answer.error, "sent": self.sent}
 
 
 @dataclass(slots=True)
@@ -132,7 +123,7 @@ class OrderExecutor:
         KillSwitch when the stop file is there, Unreachable or WrongAccount when the terminal cannot be asked or is on
         another account, RecordFailed when the intent cannot be recorded: nothing was sent then.
         """
-        _check_complete(order_request)
+        check_complete(order_request)
         order = self._record.order(client_order_id)
         if order is None:
             self._record.add_intent(self._intent_of(order_request, ClientOrderId(client_order_id)))
@@ -141,12 +132,12 @@ class OrderExecutor:
             plan = self._plan(order.intent, order_request, gate, allow_retry=allow_retry)
             plan.instead = instead
             self._carry_out(plan)
-        return _told(self._known(client_order_id))
+        return told(self._known(client_order_id))
 
     def get_order_status(self, order_id: str) -> dict[str, Any]:
         """`status` and `details` of an order, from the record; status NOT_FOUND for an id that was never used."""
         order = self._record.order(order_id)
-        return {"status": "NOT_FOUND", "details": {}} if order is None else {"status": order.status.value, "details": _told(order)}
+        return {"status": "NOT_FOUND", "details": {}} if order is None else {"status": order.status.value, "details": told(order)}
 
     def get_execution_summary(self) -> dict[str, Any]:
         """`total_orders`, `executed`, `failed` (refused by the broker) and `success_rate` (percent), from the record."""
@@ -323,11 +314,11 @@ class OrderExecutor:
 
     def _intent_of(self, request: Mapping[str, Any], order_id: ClientOrderId) -> Intent:
         """An intent for a request that somebody made without one."""
-        kind = _KINDS.get(request["action"]) or self._kind_of_deal(request)
+        kind = KINDS.get(request["action"]) or self._kind_of_deal(request)
         side = Side.SELL if request.get("type", 0) % 2 else Side.BUY  # even numbers buy, whatever the kind of order
         levels = (request.get("sl") or None, request.get("tp") or None)
         bar = BarId(self._slot, request["symbol"], "", self._connector.server_now(), self._clock.now())
-        limit, stop = _waits_for(request)
+        limit, stop = waits_for(request)
         return Intent(order_id, bar, kind, "0", side, None, *levels, ticket_of(request), limit=limit, stop=stop)
 
     def _kind_of_deal(self, request: Mapping[str, Any]) -> Kind:
@@ -361,40 +352,3 @@ def _own_slot(config: LiveConfig, connector: MT5Connector) -> Slot:
     """Who we are on the account that the terminal is logged in to."""
     account = connector.account()
     return Slot(account.login, account.server, config.strategy_id or "manual", Magic(config.magic_number))
-
-
-def _check_complete(request: Mapping[str, Any]) -> None:
-    action = request.get("action")
-    if action not in NEEDED:
-        wanted = "want 1 (a deal), 5 (an order that waits), 6 (stop loss and take profit) or 8 (take a waiting order away)"
-        raise ValueError(f"an order request with action={action!r} cannot be carried out: {wanted}")
-    if missing := [name for name in NEEDED[action] if request.get(name) is None]:
-        raise ValueError(f"the order request has no {', '.join(missing)}: it has {', '.join(request)}")
-
-
-def _waits_for(request: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """The limit and the stop of a request for a waiting order."""
-    if request["action"] != TRADE_ACTION_PENDING:
-        return None, None
-    is_limit = request["type"] in (2, 3)  # ORDER_TYPE_BUY_LIMIT, ORDER_TYPE_SELL_LIMIT
-    return (request["price"], None) if is_limit else (request.get("stoplimit"), request["price"])
-
-
-def _told(order: Order) -> dict[str, Any]:
-    return {
-        "success": order.status in EXECUTED,
-        "client_order_id": order.intent.order_id,
-        "status": order.status.value,
-        "mt5_order_id": order.ticket,
-        "message": order.message or "",
-        "retcode": order.retcode,
-        "price": order.executed_price,
-        "volume": order.executed_volume,
-        "attempts": order.attempts,
-    }
-
-
-def _fields(result: Any) -> dict[str, Any]:
-    fields = dict(result._asdict())
-    fields["request"] = dict(fields["request"]._asdict()) if "request" in fields else None
-    return fields

@@ -1,0 +1,41 @@
+"""The broker's day: when it began, and the equity that it began with."""
+
+from datetime import UTC, datetime, timedelta
+
+from Live.audit_logger import AuditLogger
+from Live.model import AccountState, Slot
+from Live.mt5_connector import MT5Connector
+from Live.mt5_connector.connector import DAY
+
+
+class BrokersDay:
+    """Its opening equity is what was last seen on the day before, if anything; it is on record, so a restart changes nothing."""
+
+    def __init__(self, connector: MT5Connector, record: AuditLogger, slot: Slot) -> None:
+        self._connector, self._record, self._slot = connector, record, slot
+        self._opened: tuple[str, float] | None = None  # date and equity
+
+    def open(self, account: AccountState) -> None:
+        """Note the day and, on a new one, the equity that it opens with."""
+        date = self._today()
+        if self._opened is None:
+            saved = self._record.state(f"day {self._slot}")
+            self._opened = (saved["date"], saved["opening_equity"]) if saved else None
+        if self._opened is None or self._opened[0] != date:
+            start = self.start()
+            before = self._record.last_equity(self._slot, start - timedelta(days=1), start)
+            self._opened = (date, account.equity if before is None else before)
+            self._record.set_state(**{f"day {self._slot}": {"date": date, "opening_equity": self._opened[1]}})
+        self._record.set_state(day={"date": date, "opening_equity": self._opened[1]})
+
+    def opening_equity(self, account: AccountState) -> float:
+        """What the day's loss is reckoned from."""
+        return self._opened[1] if self._opened else account.equity
+
+    def start(self) -> datetime:
+        """Midnight on the server's clock."""
+        now = self._connector.server_now()
+        return self._connector.utc(now - now % DAY)
+
+    def _today(self) -> str:
+        return datetime.fromtimestamp(self._connector.server_now(), UTC).date().isoformat()

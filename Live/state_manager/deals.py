@@ -1,0 +1,145 @@
+"""Which deals are ours, and what each of them did to our trades: put down once, as they appear."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+from Live.audit_logger import AuditLogger
+from Live.model import UNSETTLED, Deal, Kind, Order, Slot, Status, SymbolSpec
+from Live.mt5_connector import MT5Connector
+from Live.net_account import NetAccount
+from Live.net_book import Booked
+from Live.trade_book import BY_HAND, EXPERT, KILL_SWITCH, Exit, TradeBook
+
+log = logging.getLogger("LiveTrader")
+
+KEY_LENGTH = 13  # characters of an order's key in a comment
+
+
+class Deals:
+    """The deals of one slot: those on record, and those that the terminal shows since. `net` is there on a netting account."""
+
+    def __init__(self, connector: MT5Connector, record: AuditLogger, slot: Slot, symbols: Sequence[str]) -> None:
+        self.book = TradeBook()
+        self.net = NetAccount(record, slot, symbols) if connector.netting else None
+        self._connector, self._record, self._slot = connector, record, slot
+        self._tags: dict[int, object] = {}
+        self._specs: dict[str, SymbolSpec] = {}
+        for deal in record.deals(slot):
+            self.book.add(deal, self.spec(deal.symbol), self.tag_of(deal.position_id))
+            if self.net is not None:
+                self.net.book.add(deal)
+
+    def fresh(self, deals: Iterable[Deal]) -> list[Deal]:
+        """Deals of ours that are new. Closing deals may carry a foreign magic or comment: they are ours when their position's
+        opening was, which may be among the new ones."""
+        fresh: dict[int, Deal] = {}
+        opened: set[int] = set()
+        unsure: set[str] = set()
+        for deal in deals:
+            known = deal.position_id in self.book or deal.position_id in opened
+            if not (self.net.book if self.net else self.book).knows(deal.ticket) and (
+                known or self.opened(deal.magic, deal.order, deal.comment)
+            ):
+                if deal.symbol in unsure or self._may_be_ours(deal):
+                    unsure.add(deal.symbol)  # those after it are booked after it
+                    continue
+                fresh[deal.ticket] = deal
+                opened.add(deal.position_id)
+        return list(fresh.values())
+
+    def _may_be_ours(self, deal: Deal) -> bool:
+        """On a netting account: whether a program's deal that names no order of ours may be one whose outcome is still unknown."""
+        if self.net is None or deal.reason != EXPERT or self.order_of(deal.order, deal.comment) is not None:
+            return False
+        return any(order.intent.symbol == deal.symbol for order in self._record.orders_with(UNSETTLED, self._slot))
+
+    def opened(self, magic: int, ticket: int, comment: str) -> bool:
+        """Whether an order of this record opened it; the magic number alone may be that of an older record, or of a twin.
+
+        The ticket is proof enough: a server may forget the magic number.
+        """
+        if ticket in self.book or self._record.order_by_ticket(self._slot, ticket) is not None:
+            return True
+        return magic == self._slot.magic and self._record.order_by_key(comment[:KEY_LENGTH]) is not None
+
+    def order_of(self, ticket: int, comment: str) -> Order | None:
+        """Our order that has this ticket, or whose key is the comment."""
+        return self._record.order_by_ticket(self._slot, ticket) or self._record.order_by_key(comment[:KEY_LENGTH])
+
+    def take_in(self, deal: Deal, rates: Mapping[str, float]) -> None:
+        """Put a deal down: the fill, what it says of its order, and the trade that it closes. `rates` are only needed on a netting
+        account: what one unit of each symbol's quote currency is worth."""
+        order = self.order_of(deal.order, deal.comment)
+        parts = self._parts(deal, order, rates)
+        for part in parts:
+            self._record.add_fill(part, self._slot, order.intent.order_id if order else None)
+        if order is not None and order.status in (Status.FAILED, Status.ABSENT):
+            text = (
+                f"order {order.intent.order_id} was {order.status.value} and has been filled all the same by deal {deal.ticket}; it is kept"
+            )
+            self._record.move(
+                order.intent.order_id, Status.LATE_FILLED, payload={"deal": deal.ticket}, message=text, mt5_order_id=deal.order
+            )
+            self._record.event("LATE_FILL", text, severity="CRITICAL")
+        for part in parts:
+            made = self.book.add(part, self.spec(part.symbol), self.tag_of(part.position_id))
+            if made is not None:
+                flattened = order is not None and order.intent.kind is Kind.FLATTEN
+                by_others = self.net is not None and order is None and deal.reason == EXPERT
+                self._add_trade(made, KILL_SWITCH if flattened else BY_HAND if by_others else made.reason)
+
+    def _parts(self, deal: Deal, order: Order | None, rates: Mapping[str, float]) -> Sequence[Deal]:
+        """The deal, or on a netting account what it did to each of our trades."""
+        if self.net is None:
+            return (deal,)
+        # a stop's deal may carry the comment of the order that opened the position: it is on the other side
+        ours = order is not None and order.intent.side is deal.side
+        closes = order.intent.position if order is not None and ours else None
+        return self.net.book.book(deal, Booked(ours, closes, rates[deal.symbol], self.spec(deal.symbol)))
+
+    def _add_trade(self, made: Exit, reason: str) -> None:
+        deal, entry = made.deal, made.entry
+        opener = self._record.order_by_ticket(self._slot, entry.order)
+        self._record.add_trade(
+            {
+                "timestamp": deal.time.isoformat(),
+                "slot": str(self._slot),
+                "strategy_id": self._slot.strategy_id,
+                "symbol": deal.symbol,
+                "side": made.side.value,
+                "entry_time": entry.time.isoformat(),
+                "exit_time": deal.time.isoformat(),
+                "entry_price": entry.price,
+                "exit_price": deal.price,
+                "volume": deal.lots,
+                "size": self.spec(deal.symbol).units(deal.lots) * made.side.sign,
+                "profit": deal.profit,
+                "commission": made.commission,
+                "swap": deal.swap,
+                "net_profit": deal.profit + deal.swap + made.commission,
+                "duration_seconds": float(deal.epoch - entry.epoch),
+                "exit_reason": reason,
+                "position_ticket": deal.position_id,
+                "exit_deal": deal.ticket,
+            },
+            tag=opener.intent.tag if opener else None,
+        )
+        log.info(
+            "trade closed",
+            extra={"extra_data": {"symbol": deal.symbol, "side": made.side, "volume": deal.lots, "profit": deal.profit, "reason": reason}},
+        )
+
+    def tag_of(self, position_id: int) -> object:
+        """What the strategy has tagged a position with."""
+        if position_id not in self._tags:
+            order = self._record.order_by_ticket(self._slot, position_id)
+            if order is None:
+                return None
+            self._tags[position_id] = order.intent.tag
+        return self._tags[position_id]
+
+    def spec(self, symbol: str) -> SymbolSpec:
+        """The symbol as it was when this run first looked."""
+        if symbol not in self._specs:
+            self._specs[symbol] = self._connector.spec(symbol)
+        return self._specs[symbol]
