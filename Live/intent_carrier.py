@@ -140,7 +140,7 @@ class IntentCarrier:
         self._send(
             intent,
             request,
-            gate=lambda quote: self._may_enter(intent, quote),
+            gate=lambda quote: self._may_enter(intent, lots, quote),
             instead=lambda quote: self._what_is_left(intent, lots, trigger, quote),
         )
 
@@ -295,10 +295,10 @@ class IntentCarrier:
         return allowed
 
     def _gate(self, intent: Intent, lots: float, quote: Quote) -> str | None:
-        return self._may_enter(intent, quote) or self._too_far(quote) or self._too_risky(intent, lots, quote)
+        return self._may_enter(intent, lots, quote) or self._too_far(quote) or self._too_risky(intent, lots, quote)
 
-    def _may_enter(self, intent: Intent, quote: Quote) -> str | None:
-        denial = self._desk.state.can_trade(self._symbol, quote, asking=intent.order_id)
+    def _may_enter(self, intent: Intent, lots: float, quote: Quote) -> str | None:
+        denial = self._desk.state.can_trade(self._symbol, quote, asking=intent.order_id, lots=lots)
         return self._too_late(intent) or (None if denial is None else str(denial))
 
     def _too_far(self, quote: Quote) -> str | None:

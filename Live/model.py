@@ -63,24 +63,20 @@ class Status(enum.Enum):
 
 
 _S = Status
-# After FAILED and ABSENT only late evidence can follow. SUBMITTED to SUBMITTED is a new attempt, after a proved refusal.
+# What is over is left for late evidence only. SUBMITTED to SUBMITTED is a new attempt, after a proved refusal; PARTIALLY_FILLED
+# and LATE_FILLED to themselves are one more part.
 MOVES: dict[Status, frozenset[Status]] = {
     _S.PENDING: frozenset({_S.SUBMITTED, _S.DENIED, _S.FAILED, _S.EXPIRED, _S.CANCELLED, _S.UNKNOWN}),
     _S.SUBMITTED: frozenset(
         {_S.SUBMITTED, _S.PLACED, _S.PARTIALLY_FILLED, _S.FILLED, _S.FAILED, _S.DENIED, _S.EXPIRED, _S.CANCELLED, _S.UNKNOWN}
     ),
     _S.PLACED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.EXPIRED, _S.FAILED, _S.UNKNOWN}),
-    _S.PARTIALLY_FILLED: frozenset({_S.FILLED, _S.CANCELLED}),
+    _S.PARTIALLY_FILLED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED}),
     _S.UNKNOWN: frozenset({_S.PLACED, _S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.FAILED, _S.EXPIRED, _S.ABSENT, _S.UNRESOLVED}),
     _S.UNRESOLVED: frozenset({_S.FILLED, _S.ABSENT, _S.CANCELLED}),
-    _S.FAILED: frozenset({_S.LATE_FILLED}),
-    _S.ABSENT: frozenset({_S.LATE_FILLED}),
-    _S.DENIED: frozenset(),
-    _S.EXPIRED: frozenset(),
-    _S.CANCELLED: frozenset(),
-    _S.FILLED: frozenset(),
-    _S.LATE_FILLED: frozenset(),
+    **dict.fromkeys((_S.FAILED, _S.ABSENT, _S.DENIED, _S.EXPIRED, _S.CANCELLED, _S.FILLED, _S.LATE_FILLED), frozenset({_S.LATE_FILLED})),
 }
+OVER = frozenset(status for status, moves in MOVES.items() if moves <= {_S.LATE_FILLED})
 AGAIN = "+"  # behind the leg of an order that is decided a second time
 UNSETTLED = frozenset({_S.SUBMITTED, _S.UNKNOWN, _S.UNRESOLVED})  # it may have happened: no new risk on this symbol
 
@@ -122,6 +118,11 @@ class SymbolSpec:
     def on_grid(self, price: float) -> float:
         """The nearest price that the broker accepts."""
         return round(round(price / self.tick_size) * self.tick_size, self.digits) if self.tick_size else price
+
+    @property
+    def settle_seconds(self) -> float:
+        """A connected terminal must have shown an order within this; where a dealer confirms each price, that takes longer."""
+        return 180.0 if self.execution == 0 else 30.0
 
     def units(self, lots: float) -> float:
         """Units in so many lots, without the binary noise of 0.09321 * 100000."""
@@ -257,6 +258,15 @@ def order_key(order_id: str) -> str:
     """
     ours = re.fullmatch("[A-Z2-7]{32}", order_id)
     return "q" + (order_id if ours else b32encode(hashlib.sha256(order_id.encode()).digest()).decode())[:12]
+
+
+def keys_in(comment: str) -> list[str]:
+    """What may be an order's key, or the first part of one, in a comment that a server has cut, or put words around.
+
+    >>> keys_in("#7 QABCDEFGHIJKL"), keys_in("qABCDEFG"), keys_in("[sl 1.2]")
+    (['qABCDEFGHIJKL'], ['qABCDEFG'], [])
+    """
+    return ["q" + found[1:] for found in re.findall("Q[A-Z2-7]{7,12}", comment.upper())]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ class Facts:
     entries_today: int
     equity: float
     opening_equity: float  # of the broker's day
-    open_positions: int  # with our magic, all symbols
+    open_positions: int  # of ours on all symbols, with the entries that wait or whose outcome is unknown
     spread_points: float
     sends_last_minute: int
     unsettled_orders: int  # of this symbol, outcome unknown
@@ -23,6 +23,9 @@ class Facts:
     switched_off: tuple[str, ...]  # what keeps a program from trading, in words
     unexplained_lots: float = 0.0  # of this symbol's net position, not made by orders of this record
     level_conflict: str = ""  # on a netting account: what has other levels than the entry that asks
+    open_lots: float = 0.0  # of ours on this symbol, with the entries that wait or whose outcome is unknown
+    lots: float = 0.0  # of the entry that asks
+    holds: tuple[str, ...] = ()  # on this symbol, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,17 @@ class MaxPositions:
 
 
 @dataclass(frozen=True, slots=True)
+class MaxPositionSize:
+    """At most so many lots on one symbol."""
+
+    limit: float
+
+    def check(self, facts: Facts) -> Denial | None:
+        """Counts the entry that asks, as it is about to be sent."""
+        return _above("MAX_POSITION_SIZE, lots on this symbol with this entry", round(facts.open_lots + facts.lots, 8), self.limit)
+
+
+@dataclass(frozen=True, slots=True)
 class MaxSpread:
     """No entries while the spread is wider than this (points); 0 is no limit."""
 
@@ -116,6 +130,15 @@ class NoStrangers:
     def check(self, facts: Facts) -> Denial | None:
         """Any position that the record does not know blocks."""
         return _above("positions with our MAGIC_NUMBER that this record did not open", facts.strangers, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class NotHeld:
+    """No new risk where something is on hold until it is over, or a person has looked."""
+
+    def check(self, facts: Facts) -> Denial | None:
+        """One hold is enough."""
+        return _above(f"holds ({'; '.join(facts.holds)})", len(facts.holds), 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from Live.model import (
     MOVES,
+    OVER,
     UNSETTLED,
     BarId,
     Kind,
@@ -46,7 +47,7 @@ def test_every_status_has_its_moves() -> None:
 def test_what_is_over_goes_nowhere_but_to_a_late_fill() -> None:
     final = {status for status in Status if MOVES[status] <= {Status.LATE_FILLED}}
     assert final == set(Status) - OPEN_STATUSES
-    assert {status for status in Status if Status.LATE_FILLED in MOVES[status]} == {Status.FAILED, Status.ABSENT}
+    assert {status for status in Status if Status.LATE_FILLED in MOVES[status]} == final == OVER
 
 
 def test_an_order_whose_outcome_is_unknown_is_never_sent_again() -> None:

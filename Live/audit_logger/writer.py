@@ -180,8 +180,9 @@ class AuditLogger:
         return found
 
     def order_by_key(self, key: str) -> Order | None:
-        """The order whose key travelled in this comment."""
-        return next(iter(self._orders("order_key = ?", key)), None)
+        """The order whose key is this, or begins like it; None also where several do."""
+        found = self._orders("order_key >= ? AND order_key < ?", key, key + "~")
+        return found[0] if len(found) == 1 else None
 
     def order_by_ticket(self, slot: Slot, ticket: int) -> Order | None:
         """Our order that has this MetaTrader order ticket."""
@@ -228,6 +229,12 @@ class AuditLogger:
     def add_fill(self, deal: Deal, slot: Slot, order_id: str | None) -> None:
         """Put down a deal; a second time changes nothing."""
         self._insert("fills", {"run_id": self._run_id, **row_of_deal(deal, slot, order_id)}, or_ignore=True)
+
+    def filled(self, order: Order) -> tuple[float, float]:
+        """Lots of an order's deals that are on record, and their average price; (0.0, 0.0) where there are none."""
+        sql = "SELECT coalesce(sum(volume), 0.0), coalesce(sum(volume * price), 0.0) FROM fills WHERE client_order_id = ? AND side = ?"
+        lots, worth = self._rows(sql, order.intent.order_id, order.intent.side.value)[0]
+        return round(lots, 8), worth / lots if lots else 0.0
 
     def deals(self, slot: Slot) -> list[Deal]:
         """All our deals, oldest first; what a deal closes comes before what it opens."""

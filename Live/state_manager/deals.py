@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from Live.audit_logger import AuditLogger
-from Live.model import UNSETTLED, Deal, Kind, Order, Slot, Status, SymbolSpec
+from Live.model import OVER, UNSETTLED, Deal, Kind, Order, Slot, Status, SymbolSpec, keys_in
 from Live.mt5_connector import MT5Connector
 from Live.net_account import NetAccount
 from Live.net_book import Booked
@@ -12,7 +12,7 @@ from Live.trade_book import BY_HAND, EXPERT, KILL_SWITCH, Exit, TradeBook
 
 log = logging.getLogger("LiveTrader")
 
-KEY_LENGTH = 13  # characters of an order's key in a comment
+EPSILON = 1e-9  # lots
 
 
 class Deals:
@@ -60,11 +60,14 @@ class Deals:
         """
         if ticket in self.book or self._record.order_by_ticket(self._slot, ticket) is not None:
             return True
-        return magic == self._slot.magic and self._record.order_by_key(comment[:KEY_LENGTH]) is not None
+        return magic == self._slot.magic and self._by_comment(comment) is not None
 
     def order_of(self, ticket: int, comment: str) -> Order | None:
         """Our order that has this ticket, or whose key is the comment."""
-        return self._record.order_by_ticket(self._slot, ticket) or self._record.order_by_key(comment[:KEY_LENGTH])
+        return self._record.order_by_ticket(self._slot, ticket) or self._by_comment(comment)
+
+    def _by_comment(self, comment: str) -> Order | None:
+        return next(filter(None, map(self._record.order_by_key, keys_in(comment))), None)
 
     def take_in(self, deal: Deal, rates: Mapping[str, float]) -> None:
         """Put a deal down: the fill, what it says of its order, and the trade that it closes. `rates` are only needed on a netting
@@ -73,20 +76,25 @@ class Deals:
         parts = self._parts(deal, order, rates)
         for part in parts:
             self._record.add_fill(part, self._slot, order.intent.order_id if order else None)
-        if order is not None and order.status in (Status.FAILED, Status.ABSENT):
-            text = (
-                f"order {order.intent.order_id} was {order.status.value} and has been filled all the same by deal {deal.ticket}; it is kept"
-            )
-            self._record.move(
-                order.intent.order_id, Status.LATE_FILLED, payload={"deal": deal.ticket}, message=text, mt5_order_id=deal.order
-            )
-            self._record.event("LATE_FILL", text, severity="CRITICAL")
+        if order is not None and order.status in OVER and order.intent.side is deal.side:
+            self._note_late_fill(order, deal)
         for part in parts:
             made = self.book.add(part, self.spec(part.symbol), self.tag_of(part.position_id))
             if made is not None:
                 flattened = order is not None and order.intent.kind is Kind.FLATTEN
                 by_others = self.net is not None and order is None and deal.reason == EXPERT
                 self._add_trade(made, KILL_SWITCH if flattened else BY_HAND if by_others else made.reason)
+
+    def _note_late_fill(self, order: Order, deal: Deal) -> None:
+        """An order that was over, for all we knew, has been filled, or filled further: it is kept, and a person must know."""
+        lots, price = self._record.filled(order)
+        if lots <= (order.executed_volume or 0.0) + EPSILON:
+            return
+        name = f"order {order.intent.order_id} on {order.intent.symbol}"
+        text = f"{name} was {order.status.value}, and deal {deal.ticket} has filled it all the same"
+        columns = {"mt5_order_id": deal.order, "mt5_deal_id": deal.ticket, "executed_volume": lots, "executed_price": price}
+        self._record.move(order.intent.order_id, Status.LATE_FILLED, payload={"deal": deal.ticket}, message=text, **columns)
+        self._record.event("LATE_FILL", f"{text}; it is kept", severity="CRITICAL", details={"deal": deal.ticket, "lots": lots})
 
     def _parts(self, deal: Deal, order: Order | None, rates: Mapping[str, float]) -> Sequence[Deal]:
         """The deal, or on a netting account what it did to each of our trades."""

@@ -36,9 +36,11 @@ from Live.risk import (
     MaxDailyTrades,
     MaxOrdersPerMinute,
     MaxPositions,
+    MaxPositionSize,
     MaxSpread,
     NetExplained,
     NoStrangers,
+    NotHeld,
     NothingUnsettled,
     SameLevels,
     TradingSwitchedOn,
@@ -46,10 +48,12 @@ from Live.risk import (
 )
 from Live.state_manager.day import BrokersDay
 from Live.state_manager.deals import Deals
+from Live.state_manager.holds import Holds
 from Live.trade_book import account_of, open_trade, waiting_order
 
 log = logging.getLogger("LiveTrader")
 
+LOTS_DIGITS = 8
 WAITING = (Status.PLACED, Status.PARTIALLY_FILLED)
 LIMIT_TYPES = (2, 3)  # ORDER_TYPE_BUY_LIMIT, ORDER_TYPE_SELL_LIMIT
 
@@ -68,15 +72,18 @@ class StateManager:
         self._deals = Deals(connector, record, slot, config.symbols)
         self._book, self._net = self._deals.book, self._deals.net
         self._day = BrokersDay(connector, record, slot)
+        self.holds = Holds(record, slot, connector.clock)
         self._rules = (
             TradingSwitchedOn(),
             NothingUnsettled(),
+            NotHeld(),
             NoStrangers(),
             NetExplained(),
             SameLevels(),
             MaxDailyTrades(config.max_daily_trades),
             MaxDailyLoss(config.max_daily_loss_pct),
             MaxPositions(config.max_positions),
+            MaxPositionSize(config.max_position_size),
             MaxSpread(config.max_spread_points),
             MaxOrdersPerMinute(config.max_orders_per_minute),
         )
@@ -141,10 +148,18 @@ class StateManager:
         """Why new levels may not be set, on an account where several trades have one stop loss; "" when they may."""
         return "" if self._net is None else loosens(intent, self.positions)
 
-    def open_lots(self, symbol: str) -> float:
-        """Our lots on a symbol, both sides, with those that wait for their price."""
-        wanted = sum(order.volume or 0.0 for order in self.waiting if order.intent.symbol == symbol)
-        return sum(held.lots for held in self.positions if held.symbol == symbol) + wanted
+    def open_lots(self, symbol: str, *, asking: ClientOrderId | None = None) -> float:
+        """Our lots on a symbol, both sides, with those that wait or may have been filled, but for the order that asks."""
+        held = sum(held.lots for held in self.positions if held.symbol == symbol)
+        return held + sum(left for order, left in self._may_come(asking) if order.intent.symbol == symbol)
+
+    def _may_come(self, asking: ClientOrderId | None = None) -> list[tuple[Order, float]]:
+        """Our entries that may yet add to what is open, at their worst: each with the lots that are not in a position of ours yet."""
+        sent = self._record.orders_with((*UNSETTLED, *WAITING), self._slot)
+        entries = [order for order in sent if order.intent.is_entry and order.intent.order_id != asking]
+        filled = {held.identifier: held.lots for held in self.positions}
+        left = [(order, round((order.volume or 0.0) - filled.get(order.ticket or 0, 0.0), LOTS_DIGITS)) for order in entries]
+        return [(order, lots) for order, lots in left if lots > 0]
 
     def shown(self, symbol: str, *, before: int | None = None) -> Account:
         """The account as the strategy is shown it: our trades on this symbol, the rest of the equity as cash in its quote currency.
@@ -190,23 +205,24 @@ class StateManager:
 
     # may we trade?
 
-    def can_trade(self, symbol: str, quote: Quote, *, asking: ClientOrderId | None = None) -> Denial | None:
-        """Whether an entry may be sent on this symbol now; the denial says which limit is in the way.
+    def can_trade(self, symbol: str, quote: Quote, *, asking: ClientOrderId | None = None, lots: float = 0.0) -> Denial | None:
+        """Whether an entry of so many lots may be sent on this symbol now; the denial says which limit is in the way.
 
         `asking` is the entry itself, which an attempt before this one may have put among those that are being sent.
         """
-        return first_denial(self._rules, self._facts(symbol, quote, asking))
+        return first_denial(self._rules, self._facts(symbol, quote, asking, lots))
 
-    def _facts(self, symbol: str, quote: Quote, asking: ClientOrderId | None) -> Facts:
+    def _facts(self, symbol: str, quote: Quote, asking: ClientOrderId | None, lots: float) -> Facts:
         account = self._connector.account()
         now = self._connector.clock.now()
         unsettled = [order.intent.order_id for order in self._record.orders_with(UNSETTLED, self._slot) if order.intent.symbol == symbol]
         again = asking in unsettled
+        held = {position.identifier for position in self.positions}
         return Facts(
             entries_today=self._record.count_entries(self._slot, self._day.start()) - again,
             equity=account.equity,
             opening_equity=self._day.opening_equity(account),
-            open_positions=len(self.positions) + sum(order.intent.order_id != asking for order in self.waiting),
+            open_positions=len(self.positions) + sum(order.ticket not in held for order, _ in self._may_come(asking)),
             spread_points=round((quote.ask - quote.bid) / self._deals.spec(symbol).point, 1),
             sends_last_minute=self._record.count_sends(self._slot, now - timedelta(minutes=1)),
             unsettled_orders=len(unsettled) - again,
@@ -214,6 +230,9 @@ class StateManager:
             switched_off=self._connector.switched_off(),
             unexplained_lots=0.0 if self._net is None else self._net.unexplained(symbol),
             level_conflict=self._level_conflict(symbol, asking),
+            open_lots=self.open_lots(symbol, asking=asking),
+            lots=lots,
+            holds=tuple(hold.sentence for hold in self.holds.on(symbol)),
         )
 
     def _see(self, held: Sequence[Position], rates: Mapping[str, float]) -> None:
@@ -227,6 +246,7 @@ class StateManager:
             self.positions = self._net.see(held, self._deals.spec, rates)
             self._others = tuple(net for net in held if not self._net.book.trades(net.symbol))
         self._note_strangers()
+        self._note_late_fills()
 
     def _level_conflict(self, symbol: str, asking: ClientOrderId | None) -> str:
         order = self._record.order(asking) if asking is not None and self._net is not None else None
@@ -251,6 +271,18 @@ class StateManager:
                 text = f"{who} carries our MAGIC_NUMBER, but this record did not open it: no entries while it is open"
                 self._record.event("STRANGER", text, severity="CRITICAL", details={"ticket": held.ticket, "lots": held.lots})
         self._strangers = strangers
+
+    def _note_late_fills(self) -> None:
+        """No entries on a symbol while something is open there that we had given up."""
+        held = {position.identifier for position in self.positions}
+        late = self._record.orders_with((Status.LATE_FILLED,), self._slot)
+        for order in late:
+            name = f"late fill {order.ticket}"
+            if order.ticket in held:
+                text = f"{order.intent.symbol}: position {order.ticket} was opened by an order that we had given up; close it or release it"
+                self.holds.put(name, order.intent.symbol, text, ticket=order.ticket)
+            else:
+                self.holds.lift(name, "its position is closed")
 
     def _note_switches(self) -> None:
         found = self._connector.switched_off()
