@@ -41,7 +41,10 @@ class IntentCarrier:
     def carry_out(self, intents: Sequence[Intent], earlier: Sequence[Order] = ()) -> None:
         """Send one bar's orders; an entry behind a close that failed is not sent, also where an `earlier` run tried that close."""
         blocked = next((_blocking(order.status) for order in earlier if self._failed_to_close(order)), None)
+        waits = self._desk.state.quarantine_left() > 0
         for intent, reducing in _in_groups(intents):
+            if intent.is_entry and waits:
+                continue  # it stays PENDING, and is taken up again as soon as it may be sent, if it is still time
             if intent.kind is Kind.ENTRY:
                 done = [order for order in earlier if order.intent.leg.startswith(f"{intent.leg}.")]
                 blocked = self._enter(intent, reducing, blocked, done) or blocked

@@ -170,13 +170,17 @@ class LiveTrader:
         """Before anything else: what an earlier run sent and did not see the end of. Returns what is proved not to have happened."""
         absent = []
         self.state.sync()
-        while self.executor.has_open_questions() and not self._interrupted():
+        while self._must_look_on() and not self._interrupted():
             absent += self.executor.settle()
             self.state.sync()
-            if self.executor.has_open_questions():
+            if self._must_look_on():
                 self.clock.sleep(SECONDS_BETWEEN_READS, self._interrupted)
         self.state.check_ownership()
         return absent
+
+    def _must_look_on(self) -> bool:
+        """A run of one turn has no later one for the entries that wait until a start is over."""
+        return self.executor.has_open_questions() or (self._once and self.state.quarantine_left() > 0)
 
     def _loop(self) -> tuple[int, str]:
         while True:
@@ -242,7 +246,7 @@ class LiveTrader:
 
     def _pause(self) -> float:
         """Until the interval is over or the next bar is due, whichever comes first; sooner while an order's outcome is open."""
-        if self.executor.has_open_questions():
+        if self.executor.has_open_questions() or self.state.quarantine_left():
             return SECONDS_BETWEEN_READS
         now = self.connector.server_now()
         opened = self.timeframe.floor(now)

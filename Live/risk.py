@@ -26,6 +26,7 @@ class Facts:
     open_lots: float = 0.0  # of ours on this symbol, with the entries that wait or whose outcome is unknown
     lots: float = 0.0  # of the entry that asks
     holds: tuple[str, ...] = ()  # on this symbol, in words
+    quarantine_seconds: float = 0.0  # left, after a start
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,15 @@ class NoStrangers:
     def check(self, facts: Facts) -> Denial | None:
         """Any position that the record does not know blocks."""
         return _above("positions with our MAGIC_NUMBER that this record did not open", facts.strangers, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineOver:
+    """No new risk just after a start: a trader that was killed a moment ago may still have an order on its way."""
+
+    def check(self, facts: Facts) -> Denial | None:
+        """Entries wait for it."""
+        return _above("seconds left in which only what an earlier run sent is looked for", facts.quarantine_seconds, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

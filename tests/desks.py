@@ -9,7 +9,7 @@ from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerm
 from Live.audit_logger import AuditLogger
 from Live.config import LiveConfig
 from Live.kill_switch import KillSwitchFile
-from Live.model import Magic, Order, Position, Side, Slot, Status
+from Live.model import ClientOrderId, Magic, Order, Position, Side, Slot, Status
 from Live.mt5_connector import MT5Connector
 from Live.order_executor import OrderExecutor
 from Live.order_requests import Label, Levels, Market, close_request, entry_request, protect_request
@@ -71,6 +71,12 @@ class Desk:
         state = StateManager(self.config, self.connector, self.record, self.slot)
         state.sync()
         return state
+
+    def denial(self, state: StateManager, *, lots: float = 0.1, asking: str | None = None) -> str:
+        """Why no entry may be sent, once the start is over; "" when it may."""
+        self.terminal.clock.sleep(state.quarantine_left())
+        quote = self.connector.quote("EURUSD")
+        return str(state.can_trade("EURUSD", quote, lots=lots, asking=None if asking is None else ClientOrderId(asking)) or "")
 
     def positions(self) -> tuple[Any, ...]:
         return tuple(self.terminal.inner.positions_get())

@@ -276,13 +276,13 @@ def test_an_order_that_is_not_there_cannot_move(record: AuditLogger) -> None:
 def test_orders_come_back_as_they_were(record: AuditLogger) -> None:
     order = intent("2.1", Kind.EXIT, size=1000.0, sl=1.2, tp=1.3, position=Ticket(50_000_001), tag={"why": ["cross", 1]})
     record.add_intent(order)
-    record.move(order.order_id, Status.SUBMITTED, payload={"newest_ticket": 7}, request=to_json({"price": 1.245}), volume=0.01)
+    record.move(order.order_id, Status.SUBMITTED, payload={"before": [7]}, request=to_json({"price": 1.245}), volume=0.01)
     known = record.order(order.order_id)
     assert known is not None
     assert (known.intent, known.status, known.attempts, known.volume) == (order, Status.SUBMITTED, 1, 0.01)
     assert known.request == {"price": 1.245}
     assert known.updated_at == NOW
-    assert record.request_sent(order.order_id) == {"newest_ticket": 7}
+    assert record.request_sent(order.order_id) == {"before": [7]}
     assert record.request_sent("X") == {}
     assert record.orders_with([Status.SUBMITTED], SLOT) == [known]
     assert record.orders_with([Status.SUBMITTED], replace(SLOT, login=1)) == []

@@ -7,7 +7,6 @@ import pytest
 
 from Live.model import Status
 from Live.risk import MaxPositions
-from Live.state_manager import StateManager
 from tests.desks import BOUGHT, Desk, opened, reopened
 from tests.faulty_terminal import answer_lost, without_answer
 
@@ -17,10 +16,6 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made = opened(tmp_path, max_positions=2, max_position_size=0.3, max_daily_trades=100)
     yield made
     made.record.close()
-
-
-def denial(desk: Desk, state: StateManager, symbol: str = "EURUSD", lots: float = 0.1, asking: str | None = None) -> str:
-    return str(state.can_trade(symbol, desk.connector.quote("EURUSD"), lots=lots, asking=asking) or "")  # type: ignore[arg-type]
 
 
 def test_an_entry_whose_outcome_is_unknown_counts_as_a_position_and_by_its_lots(desk: Desk) -> None:
@@ -46,20 +41,21 @@ def test_an_entry_that_is_found_is_counted_once(desk: Desk) -> None:
     assert desk.status() is Status.UNKNOWN
     assert state.open_lots("EURUSD") == pytest.approx(0.2)  # not proved to be the same yet: at its worst
     desk.wait(2)
-    assert (desk.status(), state.open_lots("EURUSD")) == (Status.FILLED, pytest.approx(0.1))
+    assert desk.status() is Status.FILLED
+    assert state.open_lots("EURUSD") == pytest.approx(0.1)
 
 
 def test_the_entry_that_asks_is_not_counted_twice(desk: Desk) -> None:
     desk.terminal.faults.append(without_answer())
     desk.buy(lots=0.3)
     state = desk.sync()
-    assert denial(desk, state, lots=0.3, asking=BOUGHT) == ""
+    assert desk.denial(state, lots=0.3, asking=BOUGHT) == ""
 
 
 @pytest.mark.parametrize(("lots", "allowed"), [(0.2, True), (0.21, False)])
 def test_the_lots_on_a_symbol_are_looked_at_again_just_before_the_send(lots: float, allowed: bool, desk: Desk) -> None:
     desk.buy("first")
     state = desk.sync()
-    text = denial(desk, state, lots=lots)
+    text = desk.denial(state, lots=lots)
     assert (text == "") is allowed
     assert allowed or text == "MAX_POSITION_SIZE, lots on this symbol with this entry: 0.31, allowed 0.3"

@@ -29,10 +29,6 @@ def given_up(desk: Desk) -> StateManager:
     return desk.sync()
 
 
-def denial(desk: Desk, state: StateManager) -> str:
-    return str(state.can_trade("EURUSD", desk.connector.quote("EURUSD")) or "")
-
-
 def test_a_late_fill_is_on_record_with_its_price_and_volume(desk: Desk) -> None:
     given_up(desk)
     order = desk.order()
@@ -43,14 +39,14 @@ def test_a_late_fill_is_on_record_with_its_price_and_volume(desk: Desk) -> None:
 def test_no_entry_follows_on_the_symbol_of_a_late_fill_until_its_position_is_closed_also_after_a_restart(desk: Desk) -> None:
     state = given_up(desk)
     ticket = desk.positions()[0].ticket
-    assert f"position {ticket} was opened by an order that we had given up" in denial(desk, state)
+    assert f"position {ticket} was opened by an order that we had given up" in desk.denial(state)
     desk = reopened(desk)
     state = desk.sync()
-    assert denial(desk, state)
+    assert desk.denial(state)
     assert len(desk.events("HOLD")) == 1  # told once
     assert desk.close(state.positions[0])["status"] == "FILLED"
     state.sync()
-    assert denial(desk, state) == ""
+    assert desk.denial(state) == ""
     assert len(desk.events("HOLD_OVER")) == 1
     desk.record.close()
 
@@ -59,9 +55,9 @@ def test_a_person_may_release_a_late_fill_and_trade_on(desk: Desk) -> None:
     state = given_up(desk)
     (hold,) = state.holds.open
     assert state.holds.release(hold.name)
-    assert denial(desk, state) == ""
+    assert desk.denial(state) == ""
     state = desk.sync()  # a restart does not bring it back
-    assert (state.holds.open, denial(desk, state)) == ((), "")
+    assert (state.holds.open, desk.denial(state)) == ((), "")
     assert not state.holds.release("late fill of nothing")
 
 
@@ -123,4 +119,4 @@ def test_an_executor_that_has_answers_for_everything_raises_no_alarm(desk: Desk)
     desk.buy()
     OrderExecutor(desk.config, desk.connector, record=desk.record, slot=desk.slot).settle()
     state = desk.sync()
-    assert (desk.events("LATE_FILL"), state.holds.open, denial(desk, state)) == ([], (), "")
+    assert (desk.events("LATE_FILL"), state.holds.open, desk.denial(state)) == ([], (), "")

@@ -1,7 +1,7 @@
 """What the terminal shows of one order, and what that proves (pure)."""
 
 import re
-from collections.abc import Set
+from collections.abc import Collection, Set
 from dataclasses import dataclass
 
 from Live.model import Deal, Intent, Side, Status, order_key
@@ -9,6 +9,7 @@ from Live.mt5_connector.shown import Shown, ShownOrder
 
 EPSILON = 1e-9  # lots
 SHORTEST_KEY = 8  # characters of a key that a server has cut and that still tell an order
+NO_MAGIC = 0
 BY_A_PROGRAM = 3  # ORDER_REASON_EXPERT
 _ENDED_UNFILLED = {2: Status.CANCELLED, 5: Status.FAILED, 6: Status.EXPIRED}  # ORDER_STATE_CANCELED, _REJECTED, _EXPIRED
 
@@ -64,18 +65,24 @@ def by_tickets(shown: Shown, tickets: Set[int]) -> Evidence:
     return Evidence(frozenset(opened | {order.ticket for order in orders} | {deal.order for deal in deals}), orders, deals)
 
 
-def lookalikes(shown: Shown, intent: Intent, lots: float, after: int, *, netting: bool = False) -> frozenset[int]:
-    """Orders that have lost their comment and could be this one: ours, sent by a program after ticket `after`, same side, not larger.
+def on_its_side(shown: Shown, intent: Intent) -> list[int]:
+    """The orders that are there before this one is sent and are on its symbol and side: none of them can be it."""
+    return sorted(order.ticket for order in shown.orders if _fits(order, intent))
 
-    On a netting account every order of a symbol belongs to the one position.
+
+def lookalikes(shown: Shown, intent: Intent, lots: float, before: Collection[int], *, netting: bool = False) -> frozenset[int]:
+    """Orders that have lost their comment and could be this one: a program's, same side, not larger, not among those `before` it.
+
+    Their magic number is ours, or lost as well; tickets need not ascend. On a netting account every order of a symbol belongs
+    to the one position.
     """
     return frozenset(
         order.ticket
         for order in shown.orders
         if _fits(order, intent)
-        and order.magic == intent.bar.slot.magic
+        and order.magic in (intent.bar.slot.magic, NO_MAGIC)
         and order.reason == BY_A_PROGRAM
-        and order.ticket > after
+        and order.ticket not in before
         and order.lots <= lots + EPSILON
         and (netting or order.position_id in ((intent.position,) if intent.position else (0, order.ticket)))
         and not re.match("q[A-Z2-7]{12}", order.comment)

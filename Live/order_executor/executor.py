@@ -211,20 +211,18 @@ class OrderExecutor:
             judged = verdict_of(checked.retcode, checked.error)
             verdict = Verdict(Outcome.REFUSED, judged.retry, f"order_check: {judged.sentence}")
             return _Tried(verdict, checked, sent=False)
-        evidence, newest_ticket = self._settlement.scan(plan.intent) if adds_risk(plan.request) else (None, 0)
+        evidence, before = self._settlement.scan(plan.intent) if adds_risk(plan.request) else (None, [])
         if evidence is not None and evidence.tickets:
             self._settlement.adopt(self._known(plan.intent.order_id), evidence)
             return None
-        return self._send(plan, newest_ticket)
+        return self._send(plan, before)
 
-    def _send(self, plan: _Plan, newest_ticket: int) -> _Tried:
+    def _send(self, plan: _Plan, before: list[int]) -> _Tried:
         """The attempt on disk, a last look at the stop file, the call."""
         self._kill_switch.check()
         request, order_id = plan.request, plan.intent.order_id
         quote = None if plan.quote is None else {"bid": plan.quote.bid, "ask": plan.quote.ask}
-        payload = {"request": request, "quote": quote, "newest_ticket": newest_ticket} | (
-            {"refused": plan.refused.facts} if plan.refused else {}
-        )
+        payload = {"request": request, "quote": quote, "before": before} | ({"refused": plan.refused.facts} if plan.refused else {})
         columns = {"request": to_json(request), "volume": request.get("volume"), "price": request.get("price"), "message": None}
         self._record.move(order_id, Status.SUBMITTED, payload=payload, **columns)
         if self._config.dry_run:

@@ -13,11 +13,10 @@ from Live.model import MOVES, Intent, Kind, Order, Slot, Status
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.connector import WINDOW
 from Live.mt5_connector.shown import Shown
-from Live.order_executor.evidence import Evidence, by_key, by_tickets, conclusion, lookalikes
+from Live.order_executor.evidence import Evidence, by_key, by_tickets, conclusion, lookalikes, on_its_side
 
 log = logging.getLogger("LiveTrader")
 
-SETTLE_SECONDS = 30.0  # a connected terminal must have shown an order by then
 READS_TO_BE_SURE = 3
 SECONDS_BETWEEN_READS = 2.0
 LOOKS_FOR_THE_DEAL = 6  # deals may be visible a little after the answer
@@ -40,14 +39,13 @@ class Settlement:
     def __init__(self, connector: MT5Connector, record: AuditLogger, slot: Slot) -> None:
         self._connector, self._record, self._slot = connector, record, slot
         # in a simulated terminal nothing is in flight once a call has returned, or its process has died
-        self._settle_time = timedelta(seconds=0.0 if connector.simulated else SETTLE_SECONDS)
         self._reads_needed = 1 if connector.simulated else READS_TO_BE_SURE
         self._absent: dict[str, _Absence] = {}
 
-    def scan(self, intent: Intent) -> tuple[Evidence, int]:
-        """What the terminal shows of an order that is about to be sent, and the newest order ticket on the account."""
+    def scan(self, intent: Intent) -> tuple[Evidence, list[int]]:
+        """What the terminal shows of an order that is about to be sent, and the orders that are there before it."""
         shown = self._shown(intent)
-        return self._by_key(shown, intent), max((order.ticket for order in shown.orders), default=0)
+        return self._by_key(shown, intent), on_its_side(shown, intent)
 
     def adopt(self, order: Order, evidence: Evidence) -> None:
         """Take over an order that is at the broker before we have sent it: from a twin, or a record that was set back."""
@@ -130,9 +128,9 @@ class Settlement:
     def _by_fingerprint(self, order: Order, shown: Shown) -> Evidence:
         """An order without a readable comment that can only be this one. Two that could be need a person."""
         sent = self._record.request_sent(order.intent.order_id)
-        if not order.volume or "newest_ticket" not in sent:
+        if not order.volume or "before" not in sent:
             return NOTHING
-        found = lookalikes(shown, order.intent, order.volume, sent["newest_ticket"], netting=self._connector.netting)
+        found = lookalikes(shown, order.intent, order.volume, sent["before"], netting=self._connector.netting)
         found = frozenset(ticket for ticket in found if self._record.order_by_ticket(self._slot, ticket) is None)
         if len(found) > 1 and order.status is Status.UNKNOWN:
             text = f"{_name(order)}: orders {', '.join(map(str, sorted(found)))} could each be it: a person must look"
@@ -188,7 +186,10 @@ class Settlement:
         seen = self._absent.setdefault(order.intent.order_id, fresh)
         if (now - seen.last_read).total_seconds() >= SECONDS_BETWEEN_READS:
             seen.reads, seen.last_read = seen.reads + 1, now
-        return now - seen.since >= self._settle_time and seen.reads >= self._reads_needed and self._history_is_loaded()
+        return now - seen.since >= self._settle_time(order.intent.symbol) and seen.reads >= self._reads_needed and self._history_is_loaded()
+
+    def _settle_time(self, symbol: str) -> timedelta:
+        return timedelta(seconds=0.0 if self._connector.simulated else self._connector.spec(symbol).settle_seconds)
 
     def _history_is_loaded(self) -> bool:
         """The newest deal that we know must be in the terminal's history; one that is still loading proves nothing."""

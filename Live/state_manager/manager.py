@@ -42,6 +42,7 @@ from Live.risk import (
     NoStrangers,
     NotHeld,
     NothingUnsettled,
+    QuarantineOver,
     SameLevels,
     TradingSwitchedOn,
     first_denial,
@@ -75,6 +76,7 @@ class StateManager:
         self.holds = Holds(record, slot, connector.clock)
         self._rules = (
             TradingSwitchedOn(),
+            QuarantineOver(),
             NothingUnsettled(),
             NotHeld(),
             NoStrangers(),
@@ -87,6 +89,10 @@ class StateManager:
             MaxSpread(config.max_spread_points),
             MaxOrdersPerMinute(config.max_orders_per_minute),
         )
+        # on an account of our own nothing is in flight once a process has died
+        own = connector.simulated or connector.paper
+        settle = 0.0 if own else max(connector.spec(symbol).settle_seconds for symbol in config.symbols)
+        self._quarantined_until = connector.clock.now() + timedelta(seconds=settle)
         self._looked_until = 0  # server seconds; 0: the whole history
         self.open_day = self._day.open
 
@@ -205,6 +211,10 @@ class StateManager:
 
     # may we trade?
 
+    def quarantine_left(self) -> float:
+        """Seconds in which entries wait, because a run before this one may still have an order on its way; 0.0 when it is over."""
+        return max(0.0, (self._quarantined_until - self._connector.clock.now()).total_seconds())
+
     def can_trade(self, symbol: str, quote: Quote, *, asking: ClientOrderId | None = None, lots: float = 0.0) -> Denial | None:
         """Whether an entry of so many lots may be sent on this symbol now; the denial says which limit is in the way.
 
@@ -233,6 +243,7 @@ class StateManager:
             open_lots=self.open_lots(symbol, asking=asking),
             lots=lots,
             holds=tuple(hold.sentence for hold in self.holds.on(symbol)),
+            quarantine_seconds=self.quarantine_left(),
         )
 
     def _see(self, held: Sequence[Position], rates: Mapping[str, float]) -> None:
