@@ -3,7 +3,7 @@
 import contextlib
 import functools
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -101,6 +101,11 @@ class FaultyTerminal:
         """Let arrive at the server what is due by now. Calls do that, too."""
         self._truth.catch_up()
         self.seen.on_the_way = self._truth.waiting
+
+    def cease(self, keep: Collection[str] = ()) -> None:
+        """From now on nothing goes wrong but the faults named in `keep`; what is on its way arrives with the next call."""
+        self._watches = [watch for watch in self._watches if watch.planned.fault in keep]
+        self._truth.hurry()
 
     # -- a call
 

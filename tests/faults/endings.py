@@ -1,0 +1,244 @@
+"""What must be true when all has been calm for a while: the broker's lists and the record beside each other, once."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from Live.audit_logger.chain import first_broken_link
+from Live.model import AGAIN, MOVES, Status
+from tests.faults.journal import Row
+from tests.faults.oracles import ACCEPTED, BAR, EPSILON, Breach, Sent
+
+if TYPE_CHECKING:
+    from tests.faults.stage import Stage
+
+OPEN = ("PENDING", "SUBMITTED", "UNKNOWN")
+FINAL = frozenset({"FILLED", "CANCELLED", "EXPIRED", "DENIED", "LATE_FILLED"})
+LATE_ONLY = frozenset({"FAILED", "ABSENT"})
+TRADES = (0, 1)  # DEAL_TYPE_BUY, _SELL
+MONEY = ("price", "profit", "commission", "swap", "fee")
+CONTRACT = 100_000
+A_MOMENT = 60  # seconds before the end: what happened since may not be settled yet
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The broker's truth, as the terminal shows it at last, and the record."""
+
+    orders: Sequence[Row]
+    events: Sequence[Row]
+    fills: Sequence[Row]
+    bars: Sequence[Row]
+    signals: Sequence[Row]
+    positions: Sequence[Row]
+    runs: Sequence[Row]
+    broken_link: int | None
+    sents: Sequence[Sent]
+    tickets: Mapping[int, str]  # the trader's orders at the broker, by ticket as shown, each with its id
+    deals: Sequence[Any]  # all
+    held: Sequence[Any]  # positions
+    waiting: frozenset[int]  # tickets of orders that are active, or were a moment ago
+    netting: bool
+    foreigners: bool  # others have traded on the account
+    last_closed: int  # open of the last closed bar, server seconds
+    excuses: frozenset[str]  # why the trader may have stopped before the end
+    code: int
+    limits: Any
+    step: float
+    leaked: Sequence[str]  # files that hold the secret
+
+    def status_of(self, cid: str) -> str:
+        """Where the record has an order."""
+        return next((str(row["status"]) for row in self.orders if row["client_order_id"] == cid), "")
+
+
+def nothing_lost(end: Ending) -> Iterator[str]:
+    """I3: each deal of ours is on record once, with its figures, and no other is."""
+    recorded: dict[int, list[Row]] = defaultdict(list)
+    for row in end.fills:
+        recorded[row["deal_ticket"]].append(row)
+    ours = {ticket for ticket, cid in end.tickets.items() if end.status_of(cid) != "UNRESOLVED"}
+    opened = {deal.position_id for deal in end.deals if deal.order in ours and deal.entry == 0}
+    for deal in end.deals:
+        if deal.type not in TRADES or not (deal.order in ours or (not end.netting and deal.position_id in opened)):
+            continue
+        rows = recorded.get(deal.ticket, [])
+        lots = sum(row["volume"] for row in rows)
+        if not rows or (abs(lots - deal.volume) > EPSILON and not (end.netting and end.foreigners)):
+            yield f"deal {deal.ticket} of order {deal.order} has {deal.volume:g} lots, the record {lots:g}"
+        elif not end.netting and any(not math.isclose(rows[0][name], getattr(deal, name), abs_tol=1e-9) for name in MONEY):
+            figures = {name: (rows[0][name], getattr(deal, name)) for name in MONEY}
+            yield f"deal {deal.ticket} has other figures on record (record, broker): {figures}"
+    shown = {deal.ticket for deal in end.deals}
+    yield from (f"the record has deal {ticket}, the broker has not" for ticket in recorded if ticket not in shown)
+
+
+def lawful(end: Ending) -> Iterator[str]:
+    """I4: each order's events are a path of its life, and its row stands where they end; the chain is whole."""
+    if end.broken_link is not None:
+        yield f"row {end.broken_link} of order_events breaks the chain"
+    paths: dict[str, list[Row]] = defaultdict(list)
+    for row in end.events:
+        paths[row["client_order_id"]].append(row)
+    for order in end.orders:
+        cid, before = order["client_order_id"], None
+        for row in paths.pop(cid, []):
+            yield from _step(cid, before, row)
+            before = row["to_status"]
+        if before != order["status"]:
+            yield f"order {cid} is {order['status']}, its events end at {before}"
+    yield from (f"order {cid} has events and no row" for cid in paths)
+
+
+def _step(cid: str, before: str | None, row: Row) -> Iterator[str]:
+    old, new = row["from_status"], row["to_status"]
+    if old != before:
+        yield f"order {cid} goes from {old} to {new}, and was {before}"
+    elif old is None:
+        if new != "PENDING":
+            yield f"order {cid} begins as {new}"
+    elif Status(new) not in MOVES[Status(old)]:
+        yield f"order {cid} goes from {old} to {new}, which is no step of its life"
+    elif old in FINAL or (old in LATE_ONLY and new != "LATE_FILLED"):
+        yield f"order {cid} was {old} at last, and goes on to {new}"
+    elif new == "SUBMITTED" and old not in ("PENDING", "SUBMITTED"):
+        yield f"order {cid} is sent again from {old}"
+
+
+def decided_once(end: Ending) -> Iterator[str]:
+    """I5: each bar is decided once, and each order belongs to a bar that was."""
+    keys = [(row["slot"], row["symbol"], row["timeframe"], row["bar_epoch"]) for row in end.bars]
+    acted = {key for key, row in zip(keys, end.bars, strict=True) if row["acted"]}
+    if len(set(keys)) < len(keys):
+        yield "a bar was decided twice"
+    known = {row["client_order_id"] for row in end.orders}
+    for row in end.orders:
+        key = (row["slot"], row["symbol"], row["timeframe"], row["bar_epoch"])
+        apart = row["kind"] in ("FLATTEN", "CANCEL") or row["leg"].endswith(AGAIN)
+        if not apart and key not in acted:
+            yield f"{row['kind']} {row['client_order_id']} is of bar {row['bar_epoch']}, which was not decided"
+    for row in end.signals:
+        if row["client_order_id"] and row["client_order_id"] not in known:
+            yield f"signal {row['signal']} of {row['bar_time']} has an order that is not there"
+
+
+def sized(end: Ending) -> Iterator[str]:
+    """I7: no more is filled than was asked for, and no more is asked for than was decided and allowed, on the broker's grid."""
+    filled: dict[str, float] = defaultdict(float)
+    for deal in end.deals:
+        if deal.type in TRADES and deal.order in end.tickets:
+            filled[end.tickets[deal.order]] += deal.volume
+    for row in end.orders:
+        volume = row["volume"]
+        if volume is None:
+            continue
+        if filled[row["client_order_id"]] > volume + EPSILON:
+            yield f"{row['kind']} {row['client_order_id']} asked for {volume:g} lots, {filled[row['client_order_id']]:g} were filled"
+        steps = volume / end.step
+        if abs(steps - round(steps)) > 1e-6 or volume < end.step - EPSILON:
+            yield f"{row['kind']} {row['client_order_id']} asks for {volume!r} lots, which is not on the grid"
+        if row["kind"] in ("ENTRY", "PENDING"):
+            if row["size"] and row["size"] >= 1 and volume * CONTRACT > row["size"] + 1e-3:
+                yield f"{row['kind']} {row['client_order_id']} asks for {volume:g} lots, decided were {row['size']:g} units"
+            if volume > end.limits.max_position_size + EPSILON:
+                yield f"{row['kind']} {row['client_order_id']} asks for {volume:g} lots at once"
+
+
+def converged(end: Ending) -> Iterator[str]:
+    """I16: no outcome is open any more but what a person must settle, and we hold what the record says."""
+    for row in end.orders:
+        if row["status"] in OPEN:
+            yield f"{row['kind']} {row['client_order_id']} is still {row['status']}: {row['message']}"
+        elif row["status"] in ("PLACED", "PARTIALLY_FILLED") and row["mt5_order_id"] not in end.waiting:
+            yield f"{row['kind']} {row['client_order_id']} is {row['status']}, and does not wait at the broker"
+    yield from _unaccounted(end)
+    held = {each.ticket: round(each.volume, 8) for each in end.held if each.identifier in end.tickets}
+    on_hold = {ticket for ticket, cid in end.tickets.items() if end.status_of(cid) == "UNRESOLVED"}
+    recorded = {row["ticket"]: round(row["volume"], 8) for row in end.positions}
+    if end.netting:
+        yield from _net(end, recorded) if not end.foreigners and not on_hold else ()
+    elif not on_hold and held != recorded:
+        yield f"the broker has {held}, the record {recorded}"
+
+
+def _unaccounted(end: Ending) -> Iterator[str]:
+    """What was accepted and is not known as such."""
+    for sent in end.sents:
+        happened = any(arrival.retcode in ACCEPTED and arrival.deal for arrival in sent.arrivals)
+        status = end.status_of(sent.cid)
+        if happened and sent.kind in ("entry", "close") and status not in ("FILLED", "PARTIALLY_FILLED", "LATE_FILLED", "UNRESOLVED"):
+            yield f"{sent.kind} {sent.cid} was filled, and is {status or 'unknown to the record'}"
+
+
+def _net(end: Ending, recorded: Mapping[int, float]) -> Iterator[str]:
+    truth = round(sum(each.volume for each in end.held), 8)
+    if abs(truth - round(sum(recorded.values()), 8)) > EPSILON:
+        yield f"the net position has {truth:g} lots, the record {recorded}"
+
+
+def kept_secret(end: Ending) -> Iterator[str]:
+    """I17: the password is in nothing that was written."""
+    yield from (f"the password is in {name}" for name in end.leaked)
+
+
+def alive_to_the_end(end: Ending) -> Iterator[str]:
+    """Liveness: the trader works when nothing goes wrong any more, and has looked at every bar."""
+    if end.excuses:
+        return
+    if end.code != 0:
+        yield f"the last run ended with {end.code}: {end.runs[-1]['end_reason'] if end.runs else 'it never began'}"
+    newest = max((row["bar_epoch"] for row in end.bars), default=0)
+    if newest < end.last_closed:
+        yield f"the last bar that was decided is {(end.last_closed - newest) // BAR} bars old"
+
+
+ENDING: Mapping[str, Callable[[Ending], Iterator[str]]] = {
+    "I3": nothing_lost,
+    "I4": lawful,
+    "I5": decided_once,
+    "I7": sized,
+    "I16": converged,
+    "I17": kept_secret,
+    "liveness": alive_to_the_end,
+}
+
+
+def at_end(stage: "Stage", code: int) -> list[Breach]:
+    """The breaches that are left when all has been calm."""
+    end = ending_of(stage, code)
+    return [Breach(name, sentence, stage.now) for name, question in ENDING.items() for sentence in question(end)]
+
+
+def ending_of(stage: "Stage", code: int) -> Ending:
+    """What is true at the end."""
+    rows, faulty = stage.journal.rows, stage.faulty
+    faulty.initialize()
+    always = (86_400, 2**31 - 86_400)
+    listed = (faulty.history_deals_get(*always), faulty.history_orders_get(*always), faulty.positions_get(), faulty.orders_get())
+    deals, done, held, active = (found or () for found in listed)
+    tickets = {stage.shown_ticket(arrival.order): sent.cid for sent in stage.sents for arrival in sent.arrivals if arrival.order}
+    return Ending(
+        orders=rows("SELECT * FROM orders ORDER BY id"),
+        events=rows("SELECT * FROM order_events ORDER BY seq"),
+        fills=rows("SELECT * FROM fills"),
+        bars=rows("SELECT * FROM bars"),
+        signals=rows("SELECT * FROM signals"),
+        positions=rows("SELECT * FROM positions"),
+        runs=rows("SELECT * FROM runs ORDER BY run_id"),
+        broken_link=stage.journal.broken_link(first_broken_link),
+        sents=stage.sents,
+        tickets=tickets,
+        deals=deals,
+        held=held,
+        waiting=frozenset(order.ticket for order in (*active, *done) if not order.time_done or order.time_done > stage.epoch - A_MOMENT),
+        netting=stage.case.world.netting,
+        foreigners=stage.has_foreigners,
+        last_closed=stage.last_closed(),
+        excuses=stage.excuses(),
+        code=code,
+        limits=stage.config,
+        step=0.01,
+        leaked=stage.leaked(),
+    )
