@@ -37,6 +37,7 @@ class IntentCarrier:
         self._sizing = Sizing(config.sizing, config.default_risk_pct / 100, config.fixed_lots, desk.bridge.backtest)
         # the executor puts the order's own key in place of this comment
         self._label = Label(desk.slot.magic, "live", config.deviation_points)
+        self._risked: dict[str, Any] = {}  # what the newest size by risk was reckoned from
 
     def carry_out(self, intents: Sequence[Intent], earlier: Sequence[Order] = ()) -> None:
         """Send one bar's orders; an entry behind a close that failed is not sent, also where an `earlier` run tried that close."""
@@ -145,6 +146,7 @@ class IntentCarrier:
             request,
             gate=lambda quote: self._may_enter(intent, lots, quote),
             instead=lambda quote: self._what_is_left(intent, lots, trigger, quote),
+            facts=lambda: self._facts(intent, lots),
         )
 
     def size_at_fill(self, intent: Intent) -> bool:
@@ -256,7 +258,7 @@ class IntentCarrier:
             self._end(intent, Status.DENIED, str(reason))
             return
         request = entry_request(intent.side, lots, market, self._label, Levels(intent.sl, intent.tp))
-        self._send(intent, request, gate=lambda quote: self._gate(intent, lots, quote))
+        self._send(intent, request, gate=lambda quote: self._gate(intent, lots, quote), facts=lambda: self._facts(intent, lots))
 
     def _units(self, intent: Intent, quote: Quote) -> float:
         """Units that the whole entry stands for, before opposite trades are taken from."""
@@ -273,7 +275,16 @@ class IntentCarrier:
         if self._sizing.rule_for(intent.sl) == "fixed":
             return self._sizing.fixed_lots
         loss = None if intent.sl is None else self._loss_per_lot(intent.side, quote, intent.sl)
-        return risk_lots(self._sizing, self._desk.connector.account().equity, loss, spec)
+        equity = self._desk.connector.account().equity
+        self._risked = {"equity": equity, "risk_pct": self._sizing.risk_fraction * 100, "loss_per_lot": loss}
+        return risk_lots(self._sizing, equity, loss, spec)
+
+    def _facts(self, intent: Intent, lots: float) -> dict[str, Any]:
+        """What an entry was sized by, and how near the limits were when it was last looked at."""
+        rule = self._sizing.rule_for(intent.sl)
+        sizing = {"rule": rule, "size": intent.size, "lots": lots, **(self._risked if rule == "risk" else {})}
+        gates = [{"rule": each.rule, "measured": each.value, "limit": each.limit} for each in self._desk.state.measured]
+        return {"sizing": sizing, "gates": gates}
 
     def _loss_per_lot(self, side: Side, quote: Quote, sl: float) -> float:
         return -self._desk.connector.money_of(self._symbol, side, 1.0, entry=quote.price_for(side), exit_price=sl)

@@ -52,6 +52,7 @@ class Reporter:
             self._record.set_state(
                 trading={"enabled": not reason, "reason": reason},
                 kill_switch={"active": stop is not None, "file": str(stop or self._kill_switch.path or "")},
+                limits=self._state.limits(),
                 progress={"bars": done, "total": total},
                 **money,
             )

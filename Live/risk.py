@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from Live.model import SymbolSpec
 
@@ -30,6 +29,23 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """How near one limit is."""
+
+    rule: str
+    value: float
+    limit: float
+    itself: float = 0.0  # what of the value is the entry that asks
+    reaching: bool = False  # the limit itself is too much already
+
+    def denial(self) -> "Denial | None":
+        """The denial, or None where the entry may go."""
+        # what cannot be measured (NaN) is not within the limit
+        within = self.value < self.limit if self.reaching else self.value <= self.limit
+        return None if within else Denial(self.rule, self.value, self.limit)
+
+
+@dataclass(frozen=True, slots=True)
 class Denial:
     """Why an entry is not sent: what was measured and what is allowed."""
 
@@ -41,147 +57,164 @@ class Denial:
         return f"{self.rule}: {self.measured:g}, allowed {self.limit:g}"
 
 
-class Rule(Protocol):
-    """One limit."""
+class Rule:
+    """One limit: what it measures, and the denial that follows."""
+
+    __slots__ = ()
+
+    def measure(self, facts: Facts) -> Measured | None:
+        """How near the limit is; None where there is none."""
+        raise NotImplementedError
 
     def check(self, facts: Facts) -> Denial | None:
         """The denial, or None where the entry may go."""
+        measured = self.measure(facts)
+        return None if measured is None else measured.denial()
 
 
 @dataclass(frozen=True, slots=True)
-class MaxDailyTrades:
+class MaxDailyTrades(Rule):
     """At most so many entries on one day of the broker."""
 
     limit: int
 
-    def check(self, facts: Facts) -> Denial | None:
+    def measure(self, facts: Facts) -> Measured | None:
         """Counts the entry that asks."""
-        return _above("MAX_DAILY_TRADES, entries today with this one", facts.entries_today + 1, self.limit)
+        return Measured("MAX_DAILY_TRADES, entries today with this one", facts.entries_today + 1, self.limit, itself=1)
 
 
 @dataclass(frozen=True, slots=True)
-class MaxDailyLoss:
+class MaxDailyLoss(Rule):
     """No entries once the day has lost this percentage of its opening equity, floating losses included."""
 
     limit: float
 
-    def check(self, facts: Facts) -> Denial | None:
+    def measure(self, facts: Facts) -> Measured | None:
         """Reached counts as exceeded."""
         lost = daily_loss_pct(facts.equity, facts.opening_equity)
-        return None if lost < self.limit else Denial("MAX_DAILY_LOSS_PCT, percent lost today", lost, self.limit)
+        return Measured("MAX_DAILY_LOSS_PCT, percent lost today", lost, self.limit, reaching=True)
 
 
 @dataclass(frozen=True, slots=True)
-class MaxPositions:
+class MaxPositions(Rule):
     """At most so many open positions."""
 
     limit: int
 
-    def check(self, facts: Facts) -> Denial | None:
+    def measure(self, facts: Facts) -> Measured | None:
         """Counts the position that the entry would open."""
-        return _above("MAX_POSITIONS, positions with this one", facts.open_positions + 1, self.limit)
+        return Measured("MAX_POSITIONS, positions with this one", facts.open_positions + 1, self.limit, itself=1)
 
 
 @dataclass(frozen=True, slots=True)
-class MaxPositionSize:
+class MaxPositionSize(Rule):
     """At most so many lots on one symbol."""
 
     limit: float
 
-    def check(self, facts: Facts) -> Denial | None:
+    def measure(self, facts: Facts) -> Measured | None:
         """Counts the entry that asks, as it is about to be sent."""
-        return _above("MAX_POSITION_SIZE, lots on this symbol with this entry", round(facts.open_lots + facts.lots, 8), self.limit)
+        lots = round(facts.open_lots + facts.lots, 8)
+        return Measured("MAX_POSITION_SIZE, lots on this symbol with this entry", lots, self.limit, itself=facts.lots)
 
 
 @dataclass(frozen=True, slots=True)
-class MaxSpread:
+class MaxSpread(Rule):
     """No entries while the spread is wider than this (points); 0 is no limit."""
 
     limit: float
 
-    def check(self, facts: Facts) -> Denial | None:
+    def measure(self, facts: Facts) -> Measured | None:
         """Looks at the quote that the entry would be sent with."""
-        return _above("MAX_SPREAD_POINTS, spread in points", facts.spread_points, self.limit) if self.limit else None
+        return Measured("MAX_SPREAD_POINTS, spread in points", facts.spread_points, self.limit) if self.limit else None
 
 
 @dataclass(frozen=True, slots=True)
-class MaxOrdersPerMinute:
+class MaxOrdersPerMinute(Rule):
     """A brake on runaway loops: at most so many sends within 60 seconds."""
 
     limit: int
 
-    def check(self, facts: Facts) -> Denial | None:
+    def measure(self, facts: Facts) -> Measured | None:
         """Counts the send that asks."""
-        return _above("MAX_ORDERS_PER_MINUTE, sends in the last minute with this one", facts.sends_last_minute + 1, self.limit)
+        rule = "MAX_ORDERS_PER_MINUTE, sends in the last minute with this one"
+        return Measured(rule, facts.sends_last_minute + 1, self.limit, itself=1)
 
 
 @dataclass(frozen=True, slots=True)
-class NothingUnsettled:
+class NothingUnsettled(Rule):
     """No new risk on a symbol while the outcome of one of its orders is unknown."""
 
-    def check(self, facts: Facts) -> Denial | None:
+    def measure(self, facts: Facts) -> Measured | None:
         """Any unsettled order blocks."""
-        return _above("orders of this symbol with an unknown outcome", facts.unsettled_orders, 0)
+        return Measured("orders of this symbol with an unknown outcome", facts.unsettled_orders, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class NoStrangers:
+class NoStrangers(Rule):
     """No new risk while somebody else trades with our magic number: a twin, or a record that was set back."""
 
-    def check(self, facts: Facts) -> Denial | None:
+    def measure(self, facts: Facts) -> Measured | None:
         """Any position that the record does not know blocks."""
-        return _above("positions with our MAGIC_NUMBER that this record did not open", facts.strangers, 0)
+        return Measured("positions with our MAGIC_NUMBER that this record did not open", facts.strangers, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class QuarantineOver:
+class QuarantineOver(Rule):
     """No new risk just after a start: a trader that was killed a moment ago may still have an order on its way."""
 
-    def check(self, facts: Facts) -> Denial | None:
+    def measure(self, facts: Facts) -> Measured | None:
         """Entries wait for it."""
-        return _above("seconds left in which only what an earlier run sent is looked for", facts.quarantine_seconds, 0.0)
+        return Measured("seconds left in which only what an earlier run sent is looked for", facts.quarantine_seconds, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class NotHeld:
+class NotHeld(Rule):
     """No new risk where something is on hold until it is over, or a person has looked."""
 
-    def check(self, facts: Facts) -> Denial | None:
+    def measure(self, facts: Facts) -> Measured | None:
         """One hold is enough."""
-        return _above(f"holds ({'; '.join(facts.holds)})", len(facts.holds), 0)
+        return Measured(f"holds ({'; '.join(facts.holds)})" if facts.holds else "holds", len(facts.holds), 0)
 
 
 @dataclass(frozen=True, slots=True)
-class NetExplained:
+class NetExplained(Rule):
     """No new risk on a netting account's symbol while its net position is not what our own orders have made it."""
 
-    def check(self, facts: Facts) -> Denial | None:
+    def measure(self, facts: Facts) -> Measured | None:
         """Too much and too little both block."""
-        return _above("lots of this symbol's net position that this record does not explain", facts.unexplained_lots, 0.0)
+        return Measured("lots of this symbol's net position that this record does not explain", facts.unexplained_lots, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class SameLevels:
+class SameLevels(Rule):
     """On a netting account no entry with another stop loss or take profit than what is open on its side: there is one of each."""
 
-    def check(self, facts: Facts) -> Denial | None:
+    def measure(self, facts: Facts) -> Measured | None:
         """One that differs is enough."""
-        text = f"a netting account keeps one stop loss and take profit a symbol, and {facts.level_conflict}: entries that differ"
-        return _above(text, float(bool(facts.level_conflict)), 0.0)
+        one = "a netting account keeps one stop loss and take profit a symbol"
+        text = f"{one}, and {facts.level_conflict}: entries that differ" if facts.level_conflict else f"{one}: entries that differ"
+        return Measured(text, float(bool(facts.level_conflict)), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class TradingSwitchedOn:
+class TradingSwitchedOn(Rule):
     """No entries while the terminal, the account or the server does not let a program trade."""
 
-    def check(self, facts: Facts) -> Denial | None:
+    def measure(self, facts: Facts) -> Measured | None:
         """One switch that is off is enough."""
-        return _above(f"switches that are off ({'; '.join(facts.switched_off)})", len(facts.switched_off), 0)
+        names = f" ({'; '.join(facts.switched_off)})" if facts.switched_off else ""
+        return Measured(f"switches that are off{names}", len(facts.switched_off), 0)
 
 
-def first_denial(rules: Iterable[Rule], facts: Facts) -> Denial | None:
-    """The first rule that says no."""
-    return next((denial for rule in rules if (denial := rule.check(facts)) is not None), None)
+def measured(rules: Iterable[Rule], facts: Facts) -> tuple[Measured, ...]:
+    """How near each limit is, in the order of the rules."""
+    return tuple(found for rule in rules if (found := rule.measure(facts)) is not None)
+
+
+def first_denial(found: Iterable[Measured]) -> Denial | None:
+    """The first of them that says no."""
+    return next((denial for each in found if (denial := each.denial()) is not None), None)
 
 
 def daily_loss_pct(equity: float, opening_equity: float) -> float:
@@ -215,8 +248,3 @@ def lots_for_risk(equity: float, risk_fraction: float, loss_per_lot: float, spec
 def capped(lots: float, open_lots: float, limit: float, spec: SymbolSpec) -> float:
     """The part of `lots` that keeps the symbol's total within `limit` lots (MAX_POSITION_SIZE)."""
     return spec.tradable_lots(min(lots, max(0.0, limit - open_lots)))
-
-
-def _above(rule: str, measured: float, limit: float) -> Denial | None:
-    # what cannot be measured (NaN) is not within the limit
-    return None if measured <= limit else Denial(rule, measured, limit)

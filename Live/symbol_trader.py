@@ -20,6 +20,7 @@ from Live.trade_book import facts_of
 log = logging.getLogger("LiveTrader")
 
 A_FEW_BARS = 4  # what a turn of the loop asks for; more only after a pause
+DRAWN_BEFORE = 300  # bars of the warm-up on which the indicators are put down, for those who draw them
 Planned = Sequence[tuple[Decision, list[Intent]]]
 
 
@@ -36,6 +37,7 @@ class SymbolTrader:
         self._session = desk.bridge.session(_further_columns(symbol, desk))
         self._last = desk.record.last_bar(desk.slot, symbol, desk.timeframe.name)
         self._told_warming_up = False
+        self._lines = 0  # of indicators, once they are on record
         self._started = False
 
     def _start(self) -> bool:
@@ -110,12 +112,25 @@ class SymbolTrader:
         planned = desk.bridge.plan(decisions, shown, name)
         intents = [intent for _, needed in planned for intent in needed] if reason is None else []
         with desk.record.transaction(durable=bool(intents)):
-            desk.record.add_bar(name, _bar_row(bar, acted=reason is None) | {"shown": to_json(facts_of(shown))})
+            facts = {"shown": to_json(facts_of(shown)), "indicators": self._indicators()}
+            desk.record.add_bar(name, _bar_row(bar, acted=reason is None) | facts)
             self._record_signals(planned, bar, name, reason)
             for intent in intents:
                 desk.record.add_intent(intent)
         self._last = bar.epoch
         self._carrier.carry_out(intents)
+
+    def _indicators(self) -> str | None:
+        """The values of the strategy's indicators on the bar, as the record has them; before the first, what they are called."""
+        if not self._lines and (lines := self._session.lines(DRAWN_BEFORE + 1)):
+            rows = [
+                {"name": line.name, "overlay": int(line.overlay), "scatter": int(line.scatter), "before": to_json(line.values[:-1])}
+                for line in lines
+            ]
+            self._desk.record.add_indicators(self._desk.slot, self.symbol, self._desk.timeframe.name, rows)
+            self._lines = len(lines)
+        values = [line.values[-1] for line in self._session.lines()]
+        return to_json(values) if values and len(values) == self._lines else None
 
     def _record_signals(self, planned: Planned, bar: Bar, name: BarId, reason: str | None) -> None:
         record, strategy_id = self._desk.record, name.slot.strategy_id

@@ -456,7 +456,7 @@ def test_a_record_of_an_older_version_keeps_its_rows_in_tables_of_this_one(path:
     [
         (
             newer,
-            r"it was made by a newer version of this program \(schema 4, this one knows 3\); update the program, or choose another file",
+            r"it was made by a newer version of this program \(schema 5, this one knows 4\); update the program, or choose another file",
         ),
         (lambda path: changed_by_hand(path, "CREATE TABLE mine (x)"), "it is another program's database, or was changed by one"),
         (lambda path: changed_by_hand(path, "CREATE TABLE mine (x); PRAGMA user_version = 1"), "it is another program's database"),
@@ -540,8 +540,8 @@ def test_the_last_word_on_a_state_is_the_one_that_counts(record: AuditLogger) ->
 
 def test_positions_are_what_is_held_now(record: AuditLogger, path: Path) -> None:
     held = Position(Ticket(1), 1, "EURUSD", Side.BUY, 0.1, 1.2, NOW, BAR.epoch, None, None, 1.3, 5.0, 0.0, SLOT.magic, "")
-    record.put_positions(SLOT, [held, replace(held, ticket=Ticket(2))])
-    record.put_positions(SLOT, [replace(held, ticket=Ticket(3))])
+    record.put_positions(SLOT, {held: -12.5, replace(held, ticket=Ticket(2)): None})
+    record.put_positions(SLOT, {replace(held, ticket=Ticket(3)): -12.5})
     assert rows(path, "SELECT ticket FROM positions") == [(3,)]
 
 

@@ -96,6 +96,7 @@ def test_positions_come_with_their_number_and_floating_profit(client: FlaskClien
         "price_current": 1.2471,
         "profit": 20.0,
         "swap": -0.5,
+        "profit_at_stop": None,
     }
 
 

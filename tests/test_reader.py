@@ -15,7 +15,7 @@ from Live.audit_logger.writer import SCHEMA_VERSION
 from tests.sample_record import SLOT, START, WALL, SampleRecord, a_trading_day
 
 VALUES = {"run": 1, "slot": "x", "day": "2018-02-07", "page": 50, "hold": 0, "look_back": 5000}
-VALUES |= {"first": 1, "end": 100, "last": 99, "points": 600}
+VALUES |= {"first": 1, "end": 100, "last": 99, "points": 600, "symbol": "EURUSD", "timeframe": "H1"}
 LARGE = {"bars", "signals", "s", "orders", "o", "trades", "t", "account_snapshots", "events", "order_events", "fills"}
 
 
@@ -198,7 +198,7 @@ def test_no_question_reads_a_large_table_from_end_to_end(record: SampleRecord, n
 
 
 def test_the_questions_are_found_for_their_plans() -> None:
-    assert {"RECENT_ORDERS", "DAY_TOTALS", "CURVE", "RUN_FROM of bars"} <= set(questions())
+    assert {"RECENT_ORDERS", "DAY_TOTALS", "CURVE", "RUN_FROM of orders"} <= set(questions())
 
 
 # what the rows say

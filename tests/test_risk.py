@@ -22,6 +22,7 @@ from Live.risk import (
     daily_loss_pct,
     first_denial,
     lots_for_risk,
+    measured,
 )
 
 QUIET = Facts(
@@ -72,10 +73,10 @@ def test_a_denial_says_what_was_measured_and_what_is_allowed() -> None:
 def test_the_first_rule_that_says_no_is_the_reason() -> None:
     rules = (MaxPositions(1), MaxDailyTrades(1), MaxSpread(1.0))
     facts = replace(QUIET, entries_today=1, spread_points=2.0)
-    denial = first_denial(rules, facts)
+    denial = first_denial(measured(rules, facts))
     assert denial is not None
     assert denial.rule.startswith("MAX_DAILY_TRADES")
-    assert first_denial(rules, QUIET) is None
+    assert first_denial(measured(rules, QUIET)) is None
 
 
 @given(st.floats(0.01, 1e9), st.floats(allow_nan=True))

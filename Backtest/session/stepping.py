@@ -17,6 +17,7 @@ from Backtest.session.account_view import AccountView
 from Backtest.session.columns import GrowingBars
 from Backtest.session.deciding import Before, decisions
 from Backtest.session.grafting import Graft, leaving_no_trace
+from Backtest.session.lines import Line, lines_of
 
 BROKER_SETTINGS = ("cash", "spread", "commission", "margin", "trade_on_close", "hedging", "exclusive_orders")
 
@@ -107,6 +108,10 @@ class StrategySession:
         self._acting = True
         with np.errstate(invalid="ignore"):
             return self._next()
+
+    def lines(self, newest: int = 1) -> list[Line]:
+        """What the strategy declared with self.I, on so many of the newest bars; nothing before its first evaluation."""
+        return lines_of(self._indicators.values(), newest)
 
     # what init() prepares
 

@@ -8,8 +8,15 @@ from pathlib import Path
 from Live.audit_logger.chain import first_broken_link
 from Live.errors import Misconfigured
 
-SCHEMA_VERSION = 3
-TABLES_SINCE = {2: ("history", "warm_ups")}  # version: the tables that are new in it, whose indices and triggers are named after them
+SCHEMA_VERSION = 4
+# By version what is new in it: tables, whose indices and triggers are named after them, and indices of older tables.
+TABLES_SINCE = {
+    2: ("history", "warm_ups"),
+    4: (
+        *("indicators", "run_totals", "signals_that_act", "signals_by_order", "order_events_by_order", "fills_by_order"),
+        *("trades_by_position", "events_by_severity", "events_by_type"),
+    ),
+}
 _NEW_IN_2 = ("history", "warm_ups")  # with their indices and triggers
 ANOTHER_FILE = "choose a file in a folder that you may write to"
 

@@ -22,9 +22,10 @@ LONGEST_TEXT = 65_536  # bytes of one value; the record is ours, what brokers an
 PAGE = 50  # rows
 LOOK_BACK = 5_000  # rows among which the newest of one strategy on one account are looked for
 CURVE_POINTS = 600
+MOST_SYMBOLS = 50
 
 # One writer at a time: ids and runs rise together, so the rows of one run lie side by side.
-_RUN_TABLES = ("bars", "signals", "orders", "trades", "account_snapshots")
+_RUN_TABLES = ("signals", "orders", "trades", "events", "account_snapshots")
 NEXT_ID = {table: f"SELECT coalesce(max(id), 0) + 1 AS id FROM {table}" for table in _RUN_TABLES}  # noqa: S608 - our own names
 RUN_FROM = {table: f"SELECT id, run_id FROM {table} WHERE id >= ? ORDER BY id LIMIT 1" for table in _RUN_TABLES}  # noqa: S608
 
@@ -39,7 +40,8 @@ WHERE this.run_id = :run
 """
 STATE = "SELECT key, value FROM state"
 POSITIONS = """
-SELECT ticket, updated_at, strategy_id, symbol, side, volume, entry_price, entry_time, sl, tp, price_current, profit, swap
+SELECT ticket, updated_at, strategy_id, symbol, side, volume, entry_price, entry_time, sl, tp, price_current, profit, swap,
+       profit_at_stop
 FROM positions WHERE slot = :slot ORDER BY entry_time DESC, ticket DESC LIMIT 500
 """
 RECENT_ORDERS = """
@@ -66,27 +68,16 @@ SELECT count(*) AS trades, coalesce(sum(net_profit), 0.0) AS profit
 FROM trades INDEXED BY trades_by_time
 WHERE timestamp >= :day AND timestamp < date(:day, '+1 day') AND slot = :slot
 """
-BAR_COUNTS = "SELECT count(*) AS bars FROM bars WHERE id >= :first AND id < :end"
-SIGNAL_COUNTS = "SELECT coalesce(sum(signal <> 'HOLD'), 0) AS signals FROM signals WHERE id >= :first AND id < :end"
-ORDER_COUNTS = """
-SELECT coalesce(sum(attempts > 0), 0) AS sent,
-       coalesce(sum(status IN ('FILLED', 'PARTIALLY_FILLED', 'LATE_FILLED')), 0) AS filled,
-       coalesce(sum(status = 'FAILED'), 0) AS refused,
-       coalesce(sum(status = 'DENIED'), 0) AS denied,
-       coalesce(sum(kind IN ('ENTRY', 'PENDING') AND status IN ('FILLED', 'PARTIALLY_FILLED', 'LATE_FILLED')), 0) AS opened
-FROM orders WHERE id >= :first AND id < :end
+RUN_TOTALS = "SELECT * FROM run_totals WHERE run_id = :run"
+PARTLY_CLOSED = """
+SELECT count(*) AS positions FROM positions AS p
+WHERE EXISTS (SELECT 1 FROM trades AS t WHERE t.slot = p.slot AND t.position_ticket = p.ticket AND t.run_id = :run)
 """
-# A position that was closed in part is not closed yet.
-TRADE_COUNTS = """
-SELECT count(*) AS trades,
-       coalesce(sum(net_profit), 0.0) AS profit,
-       coalesce(sum(net_profit > 0), 0) AS winning,
-       coalesce(sum(net_profit < 0), 0) AS losing,
-       count(DISTINCT position_ticket) FILTER (
-           WHERE NOT EXISTS (SELECT 1 FROM positions AS p WHERE p.slot = t.slot AND p.ticket = t.position_ticket)
-       ) AS closed
-FROM trades AS t WHERE id >= :first AND id < :end
+LAST_BAR = """
+SELECT symbol, timeframe, bar_time, bar_epoch, decided_at FROM bars
+WHERE slot = :slot AND symbol = :symbol AND timeframe = :timeframe ORDER BY bar_epoch DESC LIMIT 1
 """
+WAITING = "SELECT count(*) AS orders FROM orders WHERE status IN ('PLACED', 'PARTIALLY_FILLED') AND kind = 'PENDING' AND slot = :slot"
 UNSETTLED = "SELECT count(*) AS orders FROM orders WHERE status IN ('UNKNOWN', 'UNRESOLVED')"
 LAST_SNAPSHOT = """
 SELECT timestamp, balance, equity, margin, free_margin, profit, open_positions
@@ -226,22 +217,23 @@ class AuditReader:
 
     def run_counts(self, run_id: int) -> RunCounts:
         """The session's summary, from the rows themselves: right for a run that goes on, has ended, or was killed."""
-        bars, signals = (self._one(sql, self._span(table, run_id)) for table, sql in (("bars", BAR_COUNTS), ("signals", SIGNAL_COUNTS)))
-        orders, trades = (self._one(sql, self._span(table, run_id)) for table, sql in (("orders", ORDER_COUNTS), ("trades", TRADE_COUNTS)))
-        return RunCounts(
-            bars=_whole(bars["bars"]),
-            signals=_whole(signals["signals"]),
-            orders_sent=_whole(orders["sent"]),
-            orders_filled=_whole(orders["filled"]),
-            orders_refused=_whole(orders["refused"]),
-            orders_denied=_whole(orders["denied"]),
-            positions_opened=_whole(orders["opened"]),
-            positions_closed=_whole(trades["closed"]),
-            trades=_whole(trades["trades"]),
-            winning_trades=_whole(trades["winning"]),
-            losing_trades=_whole(trades["losing"]),
-            profit=_real(trades["profit"]),
-        )
+        totals: Row = next(iter(self._rows(RUN_TOTALS, {"run": run_id})), {})
+        counted = {name: _whole(totals.get(name)) for name in RunCounts.__slots__ if name not in ("profit", "positions_closed")}
+        # a position that was closed in part is not closed yet
+        open_still = _whole(self._one(PARTLY_CLOSED, {"run": run_id})["positions"])
+        closed = _whole(totals.get("positions_traded")) - open_still
+        return RunCounts(**counted, positions_closed=closed, profit=_real(totals.get("profit")))
+
+    def last_bars(self, run: Run) -> list[Row]:
+        """Of each of the run's symbols the newest bar that was decided."""
+        symbols, steps = run.settings.get("SYMBOLS"), run.settings.get("TIMEFRAME")
+        named = symbols[:MOST_SYMBOLS] if isinstance(symbols, list) else []
+        wanted = [{"slot": run.slot, "symbol": str(symbol), "timeframe": str(steps)} for symbol in named]
+        return [row for values in wanted for row in self._rows(LAST_BAR, values)]
+
+    def waiting_orders(self, run: Run) -> int:
+        """Entries of this run's strategy that wait at the server for their price."""
+        return _whole(self._one(WAITING, {"slot": run.slot})["orders"])
 
     def last_snapshot(self, run_id: int) -> Row | None:
         """The account as this run last saw it; None before its first snapshot."""

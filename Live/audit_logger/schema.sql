@@ -1,6 +1,6 @@
--- The record, version 2. Times are ISO 8601 UTC ("2017-04-19T09:00:00+00:00"); DATE(timestamp) works on them.
--- bars, history, warm_ups, signals, order_events, fills, trades, events and account_snapshots are evidence: rows are added, never edited.
--- orders, positions and state hold what is true now; orders is the fold over order_events.
+-- The record, version 4. Times are ISO 8601 UTC ("2017-04-19T09:00:00+00:00"); DATE(timestamp) works on them.
+-- bars, history, warm_ups, indicators, signals, order_events, fills, trades, events and account_snapshots are evidence: rows are added, never edited.
+-- orders, positions, run_totals and state hold what is true now; orders is the fold over order_events.
 
 CREATE TABLE runs (
     run_id           INTEGER PRIMARY KEY,
@@ -42,6 +42,7 @@ CREATE TABLE bars (
     decided_at   TEXT NOT NULL,
     acted        INTEGER NOT NULL CHECK (acted IN (0, 1)),   -- 0: seen after a pause, replayed without acting
     shown        TEXT CHECK (shown IS NULL OR json_valid(shown)),   -- the account that the strategy was shown on it
+    indicators   TEXT CHECK (indicators IS NULL OR json_valid(indicators)),   -- their values on it, in the order of `indicators`
     UNIQUE (slot, symbol, timeframe, bar_epoch)
 ) STRICT;
 
@@ -80,6 +81,21 @@ CREATE TABLE warm_ups (
     UNIQUE (run_id, symbol, timeframe)
 ) STRICT;
 
+-- What a run's strategy declared with self.I, for those who draw it: one row for each line.
+CREATE TABLE indicators (
+    id           INTEGER PRIMARY KEY,
+    run_id       INTEGER NOT NULL REFERENCES runs,
+    slot         TEXT NOT NULL,
+    symbol       TEXT NOT NULL,
+    timeframe    TEXT NOT NULL,
+    position     INTEGER NOT NULL,                        -- its place in bars.indicators
+    name         TEXT NOT NULL,
+    overlay      INTEGER NOT NULL CHECK (overlay IN (0, 1)),   -- 1: drawn over the prices
+    scatter      INTEGER NOT NULL CHECK (scatter IN (0, 1)),   -- 1: drawn as dots
+    before       TEXT NOT NULL CHECK (json_valid(before)),     -- its values on the last bars of the warm-up, oldest first
+    UNIQUE (run_id, symbol, timeframe, position)
+) STRICT;
+
 CREATE TABLE signals (
     id               INTEGER PRIMARY KEY,
     timestamp        TEXT NOT NULL,
@@ -102,6 +118,8 @@ CREATE TABLE signals (
     reason           TEXT                                 -- why there is none: warming up, missed, …
 ) STRICT;
 CREATE INDEX signals_by_bar ON signals (symbol, bar_time);
+CREATE INDEX signals_that_act ON signals (id) WHERE signal <> 'HOLD';
+CREATE INDEX signals_by_order ON signals (client_order_id) WHERE client_order_id IS NOT NULL;
 
 CREATE TABLE orders (
     id               INTEGER PRIMARY KEY,
@@ -162,6 +180,7 @@ CREATE TABLE order_events (
 ) STRICT;
 CREATE UNIQUE INDEX one_send_per_attempt ON order_events (client_order_id, attempt) WHERE to_status = 'SUBMITTED';
 CREATE INDEX order_events_by_time ON order_events (timestamp);
+CREATE INDEX order_events_by_order ON order_events (client_order_id);
 
 CREATE TABLE fills (
     slot             TEXT NOT NULL,                       -- deal tickets are unique on one account only
@@ -187,6 +206,7 @@ CREATE TABLE fills (
     PRIMARY KEY (slot, deal_ticket, position_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX fills_by_position ON fills (slot, position_id);
+CREATE INDEX fills_by_order ON fills (client_order_id);
 
 -- One row per closing deal and position: what backtesting.py calls a closed trade.
 CREATE TABLE trades (
@@ -215,6 +235,7 @@ CREATE TABLE trades (
     UNIQUE (slot, exit_deal, position_ticket)
 ) STRICT;
 CREATE INDEX trades_by_time ON trades (timestamp);
+CREATE INDEX trades_by_position ON trades (slot, position_ticket);
 
 CREATE TABLE positions (
     slot           TEXT NOT NULL,
@@ -231,6 +252,7 @@ CREATE TABLE positions (
     price_current  REAL NOT NULL,
     profit         REAL NOT NULL,
     swap           REAL NOT NULL,
+    profit_at_stop REAL,                                  -- what it makes where its stop loss is hit, account currency; NULL: not known
     PRIMARY KEY (slot, ticket)
 ) STRICT, WITHOUT ROWID;
 
@@ -244,6 +266,8 @@ CREATE TABLE events (
     details     TEXT NOT NULL CHECK (json_valid(details))
 ) STRICT;
 CREATE INDEX events_by_time ON events (timestamp);
+CREATE INDEX events_by_severity ON events (severity);
+CREATE INDEX events_by_type ON events (event_type);
 
 CREATE TABLE account_snapshots (
     id              INTEGER PRIMARY KEY,
@@ -270,6 +294,67 @@ CREATE TABLE alerts (
     delivered  TEXT
 ) STRICT;
 
+-- What each run has done so far, kept by the triggers below: a count over millions of rows takes longer than a page may.
+CREATE TABLE run_totals (
+    run_id            INTEGER PRIMARY KEY,
+    bars              INTEGER NOT NULL DEFAULT 0,
+    signals           INTEGER NOT NULL DEFAULT 0,         -- but for HOLD
+    orders_sent       INTEGER NOT NULL DEFAULT 0,
+    orders_filled     INTEGER NOT NULL DEFAULT 0,
+    orders_refused    INTEGER NOT NULL DEFAULT 0,         -- by the broker
+    orders_denied     INTEGER NOT NULL DEFAULT 0,         -- by our own rules
+    positions_opened  INTEGER NOT NULL DEFAULT 0,
+    positions_traded  INTEGER NOT NULL DEFAULT 0,         -- of which at least a part was closed
+    trades            INTEGER NOT NULL DEFAULT 0,
+    winning_trades    INTEGER NOT NULL DEFAULT 0,
+    losing_trades     INTEGER NOT NULL DEFAULT 0,
+    profit            REAL NOT NULL DEFAULT 0             -- net, of closed trades
+) STRICT;
+CREATE TRIGGER run_totals_of_bars AFTER INSERT ON bars BEGIN
+    INSERT INTO run_totals (run_id) SELECT NEW.run_id WHERE NOT EXISTS (SELECT 1 FROM run_totals WHERE run_id = NEW.run_id);
+    UPDATE run_totals SET bars = bars + 1 WHERE run_id = NEW.run_id;
+END;
+CREATE TRIGGER run_totals_of_signals AFTER INSERT ON signals WHEN NEW.signal <> 'HOLD' BEGIN
+    INSERT INTO run_totals (run_id) SELECT NEW.run_id WHERE NOT EXISTS (SELECT 1 FROM run_totals WHERE run_id = NEW.run_id);
+    UPDATE run_totals SET signals = signals + 1 WHERE run_id = NEW.run_id;
+END;
+CREATE TRIGGER run_totals_of_new_orders AFTER INSERT ON orders BEGIN
+    INSERT INTO run_totals (run_id) SELECT NEW.run_id WHERE NOT EXISTS (SELECT 1 FROM run_totals WHERE run_id = NEW.run_id);
+    UPDATE run_totals SET
+        orders_sent = orders_sent + (NEW.attempts > 0),
+        orders_filled = orders_filled + (NEW.status IN ('FILLED', 'PARTIALLY_FILLED', 'LATE_FILLED')),
+        orders_refused = orders_refused + (NEW.status = 'FAILED'),
+        orders_denied = orders_denied + (NEW.status = 'DENIED'),
+        positions_opened = positions_opened
+            + (NEW.kind IN ('ENTRY', 'PENDING') AND NEW.status IN ('FILLED', 'PARTIALLY_FILLED', 'LATE_FILLED'))
+    WHERE run_id = NEW.run_id;
+END;
+CREATE TRIGGER run_totals_of_moved_orders AFTER UPDATE OF status, attempts ON orders BEGIN
+    UPDATE run_totals SET
+        orders_sent = orders_sent + (NEW.attempts > 0) - (OLD.attempts > 0),
+        orders_filled = orders_filled + (NEW.status IN ('FILLED', 'PARTIALLY_FILLED', 'LATE_FILLED'))
+            - (OLD.status IN ('FILLED', 'PARTIALLY_FILLED', 'LATE_FILLED')),
+        orders_refused = orders_refused + (NEW.status = 'FAILED') - (OLD.status = 'FAILED'),
+        orders_denied = orders_denied + (NEW.status = 'DENIED') - (OLD.status = 'DENIED'),
+        positions_opened = positions_opened
+            + (NEW.kind IN ('ENTRY', 'PENDING') AND NEW.status IN ('FILLED', 'PARTIALLY_FILLED', 'LATE_FILLED'))
+            - (OLD.kind IN ('ENTRY', 'PENDING') AND OLD.status IN ('FILLED', 'PARTIALLY_FILLED', 'LATE_FILLED'))
+    WHERE run_id = NEW.run_id;
+END;
+CREATE TRIGGER run_totals_of_trades AFTER INSERT ON trades BEGIN
+    INSERT INTO run_totals (run_id) SELECT NEW.run_id WHERE NOT EXISTS (SELECT 1 FROM run_totals WHERE run_id = NEW.run_id);
+    UPDATE run_totals SET
+        trades = trades + 1,
+        winning_trades = winning_trades + (NEW.net_profit > 0),
+        losing_trades = losing_trades + (NEW.net_profit < 0),
+        profit = profit + NEW.net_profit,
+        positions_traded = positions_traded + NOT EXISTS (
+            SELECT 1 FROM trades
+            WHERE slot = NEW.slot AND position_ticket = NEW.position_ticket AND run_id = NEW.run_id AND id <> NEW.id
+        )
+    WHERE run_id = NEW.run_id;
+END;
+
 -- What is true now, one JSON value a key. "at" and "market_time" are the session's clock, virtual in a replay, "wall" the machine's.
 --   heartbeat    {"at": "2017-04-19T09:00:00+00:00", "wall": "2026-01-05T12:00:00+00:00", "pid": 4711}
 --   market_time  "2017-04-19T09:00:00+00:00"
@@ -277,6 +362,7 @@ CREATE TABLE alerts (
 --   kill_switch  {"active": false, "file": "the one that is there, or would stop the trader"}
 --   account      {"balance", "equity", "margin", "free_margin": money, "currency": "USD", "leverage": 100}
 --   progress     {"bars": 120, "total": 5000}, of a replay; else nulls
+--   limits       [{"rule": "MAX_POSITIONS", "measured": 2, "limit": 10}], each limit that stops entries and how near it is
 --   day          {"date": "2017-04-19", "opening_equity": 10000.0}, the broker's day; the same as "day SLOT" for each slot
 CREATE TABLE state (
     key         TEXT PRIMARY KEY,
@@ -290,6 +376,8 @@ CREATE TRIGGER history_is_evidence_u BEFORE UPDATE ON history BEGIN SELECT RAISE
 CREATE TRIGGER history_is_evidence_d BEFORE DELETE ON history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
 CREATE TRIGGER warm_ups_are_evidence_u BEFORE UPDATE ON warm_ups BEGIN SELECT RAISE(ABORT, 'warm_ups is append-only'); END;
 CREATE TRIGGER warm_ups_are_evidence_d BEFORE DELETE ON warm_ups BEGIN SELECT RAISE(ABORT, 'warm_ups is append-only'); END;
+CREATE TRIGGER indicators_are_evidence_u BEFORE UPDATE ON indicators BEGIN SELECT RAISE(ABORT, 'indicators is append-only'); END;
+CREATE TRIGGER indicators_are_evidence_d BEFORE DELETE ON indicators BEGIN SELECT RAISE(ABORT, 'indicators is append-only'); END;
 CREATE TRIGGER signals_are_evidence_u BEFORE UPDATE ON signals BEGIN SELECT RAISE(ABORT, 'signals is append-only'); END;
 CREATE TRIGGER signals_are_evidence_d BEFORE DELETE ON signals BEGIN SELECT RAISE(ABORT, 'signals is append-only'); END;
 CREATE TRIGGER order_events_are_evidence_u BEFORE UPDATE ON order_events BEGIN SELECT RAISE(ABORT, 'order_events is append-only'); END;

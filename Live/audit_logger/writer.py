@@ -138,6 +138,12 @@ class AuditLogger:
         sql = "SELECT bar_epoch, shown FROM bars WHERE slot = ? AND symbol = ? AND timeframe = ? AND bar_epoch >= ? AND shown IS NOT NULL"
         return {row["bar_epoch"]: json.loads(row["shown"]) for row in self._rows(sql, str(slot), symbol, timeframe, since)}
 
+    def add_indicators(self, slot: Slot, symbol: str, timeframe: str, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Put down what the strategy declared with self.I; the values on each bar are in the same order."""
+        chart = {"run_id": self._run_id, "slot": str(slot), "symbol": symbol, "timeframe": timeframe}
+        for position, line in enumerate(lines):
+            self._insert("indicators", {**chart, "position": position, **line})
+
     def add_signal(self, values: Mapping[str, Any]) -> None:
         """Put down one decision, or HOLD."""
         self._insert("signals", {"timestamp": self._now(), "run_id": self._run_id, **values})
@@ -252,13 +258,13 @@ class AuditLogger:
         row = {"run_id": self._run_id, **values, **money, "tag": None if tag is None else to_json(tag)}
         self._insert("trades", row, or_ignore=True)
 
-    def put_positions(self, slot: Slot, positions: Iterable[Position]) -> None:
-        """What we hold now, in place of what we held before."""
+    def put_positions(self, slot: Slot, positions: Mapping[Position, float | None]) -> None:
+        """What we hold now, in place of what we held before; with each what it makes at its stop loss, where that is known."""
         now = self._now()
         with self.transaction(durable=False):
             self._db.execute("DELETE FROM positions WHERE slot = ?", (str(slot),))
-            for held in positions:
-                self._insert("positions", row_of_position(held, slot, now))
+            for held, at_stop in positions.items():
+                self._insert("positions", {**row_of_position(held, slot, now), "profit_at_stop": at_stop})
 
     # everything else
 

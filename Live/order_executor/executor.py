@@ -19,7 +19,7 @@ from Live.model import BarId, ClientOrderId, Intent, Kind, Magic, Order, Quote, 
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.connector import REAL_ACCOUNT, Answer
 from Live.order_executor.settlement import Settlement
-from Live.order_executor.telling import EXECUTED, KINDS, check_complete, fields, told, waits_for
+from Live.order_executor.telling import EXECUTED, KINDS, check_complete, checked, fields, told, waits_for
 from Live.order_requests import (
     RETURN,
     TRADE_ACTION_DEAL,
@@ -41,6 +41,7 @@ CERTAINLY_NOT = (Outcome.REFUSED, Outcome.NOT_SENT)
 ABSOLUTE = frozenset({Kind.SLTP, Kind.CANCEL})  # done with the answer: no deal follows
 
 Gate = Callable[[Quote], str | None]
+Facts = Callable[[], Mapping[str, Any]]
 Instead = Callable[[Quote], Mapping[str, Any] | None]
 
 
@@ -70,6 +71,7 @@ class _Plan:
     give_up_at: datetime
     fillings: list[int]
     instead: Instead  # what is asked for where the price of a waiting order is refused, because the market is beyond it
+    facts: Facts = dict  # what it was sized by and what its gate has measured, for the record
     quote: Quote | None = None  # at which the newest attempt was made
     filling_changed: bool = False
     refused: _Tried | None = None  # the attempt before
@@ -105,7 +107,7 @@ class OrderExecutor:
 
     # the seed's interface
 
-    def execute_order(
+    def execute_order(  # noqa: PLR0913 - the first three are the seed's
         self,
         order_request: Mapping[str, Any],
         client_order_id: str,
@@ -113,10 +115,12 @@ class OrderExecutor:
         *,
         gate: Gate = lambda _: None,
         instead: Instead = lambda _: None,
+        facts: Facts = dict,
     ) -> dict[str, Any]:
         """Send a request under this id, unless that was done before; then tell what came of it.
 
-        `instead` gives the request that takes the place of a waiting order whose price the market has passed already.
+        `instead` gives the request that takes the place of a waiting order whose price the market has passed already;
+        `facts` what goes on record with an attempt: what the order was sized by, what the gate has measured.
 
         Returns `success` (accepted by the broker), `mt5_order_id`, `message`, `status`, `retcode`, `price` and `volume`
         (what the deals say), `attempts` and `client_order_id`. Raises ValueError for a request that is not complete,
@@ -130,7 +134,7 @@ class OrderExecutor:
             order = self._known(client_order_id)
         if order.status is Status.PENDING:
             plan = self._plan(order.intent, order_request, gate, allow_retry=allow_retry)
-            plan.instead = instead
+            plan.instead, plan.facts = instead, facts
             self._carry_out(plan)
         return told(self._known(client_order_id))
 
@@ -146,9 +150,9 @@ class OrderExecutor:
         rate = 100.0 * executed / (executed + failed) if executed + failed else 0.0
         return {"total_orders": sum(counts.values()), "executed": executed, "failed": failed, "success_rate": rate}
 
-    def refuse(self, order_id: ClientOrderId, status: Status, sentence: str) -> None:
-        """End an intent that is not sent: DENIED, EXPIRED or CANCELLED, with the reason."""
-        self._record.move(order_id, status, payload={"reason": sentence}, message=sentence)
+    def refuse(self, order_id: ClientOrderId, status: Status, sentence: str, facts: Mapping[str, Any] | None = None) -> None:
+        """End an intent that is not sent: DENIED, EXPIRED or CANCELLED, with the reason and the `facts` that speak for it."""
+        self._record.move(order_id, status, payload={"reason": sentence, **(facts or {})}, message=sentence)
         level = logging.WARNING if status is Status.DENIED else logging.INFO
         log.log(level, "order not sent", extra={"extra_data": {"client_order_id": order_id, "status": status, "reason": sentence}})
 
@@ -204,25 +208,26 @@ class OrderExecutor:
         if (sentence := self._forbidden(plan, quote)) is not None:
             self._deny(plan, sentence)
             return None
-        checked = self._connector.order_check(plan.request)
-        if checked.result is None and not refused_by_python(checked.error):
-            raise Unreachable(f"order_check failed: {checked.error}")
-        if checked.retcode != 0:  # whatever it says, nothing was sent
-            judged = verdict_of(checked.retcode, checked.error)
+        check = self._connector.order_check(plan.request)
+        if check.result is None and not refused_by_python(check.error):
+            raise Unreachable(f"order_check failed: {check.error}")
+        if check.retcode != 0:  # whatever it says, nothing was sent
+            judged = verdict_of(check.retcode, check.error)
             verdict = Verdict(Outcome.REFUSED, judged.retry, f"order_check: {judged.sentence}")
-            return _Tried(verdict, checked, sent=False)
+            return _Tried(verdict, check, sent=False)
         evidence, before = self._settlement.scan(plan.intent) if adds_risk(plan.request) else (None, [])
         if evidence is not None and evidence.tickets:
             self._settlement.adopt(self._known(plan.intent.order_id), evidence)
             return None
-        return self._send(plan, before)
+        return self._send(plan, before, check)
 
-    def _send(self, plan: _Plan, before: list[int]) -> _Tried:
+    def _send(self, plan: _Plan, before: list[int], check: Answer) -> _Tried:
         """The attempt on disk, a last look at the stop file, the call."""
         self._kill_switch.check()
         request, order_id = plan.request, plan.intent.order_id
         quote = None if plan.quote is None else {"bid": plan.quote.bid, "ask": plan.quote.ask}
-        payload = {"request": request, "quote": quote, "before": before} | ({"refused": plan.refused.facts} if plan.refused else {})
+        payload = {"request": request, "quote": quote, "before": before, "check": checked(check.result), **plan.facts()}
+        payload |= {"refused": plan.refused.facts} if plan.refused else {}
         columns = {"request": to_json(request), "volume": request.get("volume"), "price": request.get("price"), "message": None}
         self._record.move(order_id, Status.SUBMITTED, payload=payload, **columns)
         if self._config.dry_run:
@@ -246,7 +251,7 @@ class OrderExecutor:
 
     def _deny(self, plan: _Plan, sentence: str) -> None:
         if plan.refused is None or not plan.refused.sent:
-            self.refuse(plan.intent.order_id, Status.DENIED, sentence)
+            self.refuse(plan.intent.order_id, Status.DENIED, sentence, plan.facts())
         else:
             verdict = plan.refused.verdict
             said = Verdict(verdict.outcome, verdict.retry, f"{verdict.sentence}; not tried again: {sentence}")

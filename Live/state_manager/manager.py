@@ -10,7 +10,7 @@ import pandas as pd
 from Backtest.decisions import Account, WaitingOrder
 from Live.audit_logger import AuditLogger
 from Live.config import LiveConfig
-from Live.errors import NeedsPerson
+from Live.errors import NeedsPerson, Unreachable
 from Live.model import (
     UNSETTLED,
     AccountState,
@@ -38,6 +38,7 @@ from Live.risk import (
     MaxPositions,
     MaxPositionSize,
     MaxSpread,
+    Measured,
     NetExplained,
     NoStrangers,
     NotHeld,
@@ -46,6 +47,7 @@ from Live.risk import (
     SameLevels,
     TradingSwitchedOn,
     first_denial,
+    measured,
 )
 from Live.state_manager.day import BrokersDay
 from Live.state_manager.deals import Deals
@@ -93,6 +95,9 @@ class StateManager:
         own = connector.simulated or connector.paper
         settle = 0.0 if own else max(connector.spec(symbol).settle_seconds for symbol in config.symbols)
         self._quarantined_until = connector.clock.now() + timedelta(seconds=settle)
+        self._max_lots = config.max_position_size
+        self.measured: tuple[Measured, ...] = ()  # the limits, when an entry was last thought of
+        self._at_stop: dict[tuple[int, float, float], float] = {}  # by ticket, lots and stop loss
         self._looked_until = 0  # server seconds; 0: the whole history
         self.open_day = self._day.open
 
@@ -127,8 +132,33 @@ class StateManager:
     def publish_positions(self) -> None:
         """Put what we hold where readers of the record see it."""
         # a netting account's trades are told apart by their own tickets
-        shown = (replace(held, ticket=Ticket(held.identifier)) for held in self.positions) if self._net else self.positions
-        self._record.put_positions(self._slot, shown)
+        shown = [replace(held, ticket=Ticket(held.identifier)) for held in self.positions] if self._net else list(self.positions)
+        self._record.put_positions(self._slot, {held: self._profit_at_stop(held) for held in shown})
+        open_now = {held.ticket for held in shown}
+        self._at_stop = {key: made for key, made in self._at_stop.items() if key[0] in open_now}
+
+    def limits(self) -> list[dict[str, object]]:
+        """How near each limit is that has a number of its own in the settings, without the entry that was thought of."""
+        near = [each for each in self.measured if each.rule.startswith("MAX_") and "on this symbol" not in each.rule]
+        found: list[dict[str, object]] = [
+            {"rule": each.rule.split(",")[0], "measured": each.value - each.itself, "limit": each.limit} for each in near
+        ]
+        held = sorted({held.symbol for held in self.positions})
+        lots = ({"symbol": symbol, "measured": self.open_lots(symbol), "limit": self._max_lots} for symbol in held)
+        found += [{"rule": "MAX_POSITION_SIZE", **each} for each in lots]
+        return found
+
+    def _profit_at_stop(self, held: Position) -> float | None:
+        """What a position makes where its stop loss is hit. Asked for once for each level: a question takes its time."""
+        if held.sl is None:
+            return None
+        key = (held.ticket, held.lots, held.sl)
+        if key not in self._at_stop:
+            try:
+                self._at_stop[key] = self._connector.money_of(held.symbol, held.side, held.lots, entry=held.price_open, exit_price=held.sl)
+            except Unreachable:
+                return None  # it is asked again
+        return self._at_stop[key]
 
     def check_ownership(self) -> None:
         """Raise NeedsPerson when a position carries our magic number that this record has never opened."""
@@ -220,7 +250,8 @@ class StateManager:
 
         `asking` is the entry itself, which an attempt before this one may have put among those that are being sent.
         """
-        return first_denial(self._rules, self._facts(symbol, quote, asking, lots))
+        self.measured = measured(self._rules, self._facts(symbol, quote, asking, lots))
+        return first_denial(self.measured)
 
     def _facts(self, symbol: str, quote: Quote, asking: ClientOrderId | None, lots: float) -> Facts:
         account = self._connector.account()
