@@ -136,7 +136,7 @@ def page_sql(listing: Listing, given: Mapping[str, object]) -> str:
 
 def window_sql(listing: Listing, given: Mapping[str, object]) -> str:
     """The question for how far back a page looks: through so many rows of the table, or of one of its indices."""
-    by_index = [condition for name, condition in (listing.indexed | listing.switches).items() if name in given][:1]
+    by_index = [condition for name, condition in {**listing.indexed, **listing.switches}.items() if name in given][:1]
     conditions = "".join(f" AND {condition}" for condition in by_index)
     inner = (
         f"SELECT t.{listing.key} AS k FROM {listing.table} AS t "  # noqa: S608 - our own texts
