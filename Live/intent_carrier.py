@@ -56,20 +56,22 @@ class IntentCarrier:
             else:
                 blocked = _blocking(self._close(intent, intent.size)) or blocked
 
-    def reclose(self, order: Order) -> None:
+    def decide_again(self, order: Order) -> None:
         """Decide a full close, levels, or a cancellation again whose order is proved not to have happened, if the position is still there.
 
         Closing all of a position by ticket cannot open anything: the server refuses a second one. Levels are absolute: setting
         them twice is setting them once, unless others were decided since. A part is not closed again: twice would be too much.
         """
-        old, record = order.intent, self._desk.record
-        if not self._is_wanted_again(order):
-            return
-        leg = f"{old.leg}{AGAIN}"
-        again = replace(old, leg=leg, order_id=client_order_id(old.bar, old.kind, leg))
-        if record.order(again.order_id) is None:
-            record.add_intent(again)
-            self._close(again, again.size) if old.kind is Kind.EXIT else self._carry(again)
+        again = _again(order.intent)
+        if self._is_wanted_again(order) and self._desk.record.order(again.order_id) is None:
+            self._desk.record.add_intent(again)
+
+    def carry_out_again(self, order: Order) -> None:
+        """Carry out what was decided in its place."""
+        again = self._desk.record.order(_again(order.intent).order_id)
+        if again is not None and again.status is Status.PENDING:
+            intent = again.intent
+            self._close(intent, intent.size) if intent.kind is Kind.EXIT else self._carry(intent)
 
     def _is_wanted_again(self, order: Order) -> bool:
         old = order.intent
@@ -352,6 +354,11 @@ class IntentCarrier:
         told = self._desk.executor.execute_order(request, intent.order_id, **more)
         self._desk.state.sync()
         return Status(told["status"])
+
+
+def _again(old: Intent) -> Intent:
+    leg = f"{old.leg}{AGAIN}"
+    return replace(old, leg=leg, order_id=client_order_id(old.bar, old.kind, leg))
 
 
 def _in_groups(intents: Sequence[Intent]) -> list[tuple[Intent, list[Intent]]]:

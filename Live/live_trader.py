@@ -163,7 +163,7 @@ class LiveTrader:
         )
         self.traders = {symbol: SymbolTrader(symbol, self.desk) for symbol in self.config.symbols}
         absent = self._recover()
-        self._reclose(absent)
+        self._carry_out_again(absent)
         self._watcher.started(self)
 
     def _recover(self) -> list[Order]:
@@ -171,7 +171,7 @@ class LiveTrader:
         absent = []
         self.state.sync()
         while self._must_look_on() and not self._interrupted():
-            absent += self.executor.settle()
+            absent += self.executor.settle(self._decide_again)
             self.state.sync()
             if self._must_look_on():
                 self.clock.sleep(SECONDS_BETWEEN_READS, self._interrupted)
@@ -205,7 +205,7 @@ class LiveTrader:
                 raise Unreachable("the terminal is not connected")
             self.state.sync()
             self.state.open_day(self.connector.account())
-            self._reclose(self.executor.settle())
+            self._carry_out_again(self.executor.settle(self._decide_again))
             self.bars += sum(self._symbol_turn(trader) for trader in self.traders.values())
             self.reporter.snapshot()
         except Unreachable as error:
@@ -230,10 +230,14 @@ class LiveTrader:
         self._silent.discard(trader.symbol)
         return decided
 
-    def _reclose(self, absent: list[Order]) -> None:
+    def _decide_again(self, order: Order) -> None:
+        if (trader := self.traders.get(order.intent.symbol)) is not None:
+            trader.decide_again(order)
+
+    def _carry_out_again(self, absent: list[Order]) -> None:
         for order in absent:
             if (trader := self.traders.get(order.intent.symbol)) is not None:
-                trader.reclose(order)
+                trader.carry_out_again(order)
 
     def _wait_for_terminal(self, error: Unreachable) -> float:
         """Once for each outage into record and log; seconds until the next attempt."""

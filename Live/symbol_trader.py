@@ -84,9 +84,13 @@ class SymbolTrader:
             orders = desk.record.orders_of(bar)
             self._carrier.carry_out([order.intent for order in orders if order.status is Status.PENDING], orders)
 
-    def reclose(self, order: Order) -> None:
-        """Decide a full close again whose order is proved not to have happened."""
-        self._carrier.reclose(order)
+    def decide_again(self, order: Order) -> None:
+        """Put down what takes the place of an order that is proved not to have happened, where it is still wanted."""
+        self._carrier.decide_again(order)
+
+    def carry_out_again(self, order: Order) -> None:
+        """Carry that out."""
+        self._carrier.carry_out_again(order)
 
     def _new_bars(self) -> tuple[list[Bar], int | None]:
         desk = self._desk

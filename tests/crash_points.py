@@ -21,6 +21,7 @@ REASON = TradeOrder.__match_args__.index("reason")
 BY_A_PROGRAM, STOPS = 3, (4, 5)  # ORDER_REASON_EXPERT, _SL and _TP
 
 Wanted = Callable[..., bool]
+Kill = Callable[[], None]
 
 
 @dataclass
@@ -35,16 +36,16 @@ class Countdown:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def before(owner: type, name: str, wanted: Wanted = lambda *_, **__: True) -> Callable[[Countdown], None]:
+def before(owner: Any, name: str, wanted: Wanted = lambda *_, **__: True) -> Callable[[Kill], None]:
     return _around(owner, name, wanted, first=True)
 
 
-def after(owner: type, name: str, wanted: Wanted = lambda *_, **__: True) -> Callable[[Countdown], None]:
+def after(owner: Any, name: str, wanted: Wanted = lambda *_, **__: True) -> Callable[[Kill], None]:
     return _around(owner, name, wanted, first=False)
 
 
-def _around(owner: type, name: str, wanted: Wanted, *, first: bool) -> Callable[[Countdown], None]:
-    def arm(kill: Countdown) -> None:
+def _around(owner: Any, name: str, wanted: Wanted, *, first: bool) -> Callable[[Kill], None]:
+    def arm(kill: Kill) -> None:
         original = getattr(owner, name)
 
         def method(*args: Any, **options: Any) -> Any:

@@ -9,7 +9,10 @@ import pytest
 from backtesting import Strategy
 
 from Backtest.simulated_terminal import SimulatedTerminal, parity_account, retail_symbol
+from Live.audit_logger import AuditLogger
 from Live.live_trader import LiveTrader
+from Live.model import Status
+from tests.crash_points import after
 from tests.faulty_terminal import Fault, FaultyTerminal, answer_lost, answered, without_answer
 from tests.live_runs import Ran, eurusd, loaded, run_live
 
@@ -120,6 +123,22 @@ def test_an_exit_that_was_not_delivered_is_decided_again(tmp_path: Path) -> None
     ran = run(tmp_path, at_send(3, without_answer()))
     assert statuses(ran) == [("ENTRY", "FILLED"), ("SLTP", "FILLED"), ("EXIT", "ABSENT"), ("EXIT", "FILLED")]
     assert len(trades(ran)) == 1
+
+
+def test_an_exit_that_is_given_up_is_told_and_decided_again_also_where_the_trader_dies_just_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die() -> None:
+        raise ConnectionResetError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AuditLogger, "move", AuditLogger.move)
+        after(AuditLogger, "move", lambda _record, _order_id, to, **_: to is Status.ABSENT)(die)
+        assert run(tmp_path, at_send(3, without_answer())).code == 1
+    ran = run(tmp_path, lambda terminal: None)
+    assert statuses(ran) == [("ENTRY", "FILLED"), ("SLTP", "FILLED"), ("EXIT", "ABSENT"), ("EXIT", "FILLED")]
+    assert ran.count("events", "event_type = 'MISSED_BY_SAFETY'") == 1
+    assert ran.trader.final_positions == ()
 
 
 def test_a_close_of_a_part_that_was_not_delivered_is_not_decided_again(tmp_path: Path) -> None:

@@ -290,9 +290,10 @@ class OrderExecutor:
         facts |= {} if well else {"more": how_to_explain(answer.error[0] if answer.retcode is None else answer.retcode)}
         log.log(logging.INFO if well else logging.WARNING, "order answered", extra={"extra_data": facts})
         if verdict.outcome is Outcome.UNKNOWN:
-            self._record.move(order_id, Status.UNKNOWN, payload=tried.facts, **columns)
             text = f"{plan.intent.symbol} {plan.intent.kind.value}: {verdict.sentence}; it is not sent again"
-            self._record.event("ORDER_UNKNOWN", text, severity="ERROR", details={"client_order_id": order_id})
+            with self._record.transaction(durable=True):
+                self._record.move(order_id, Status.UNKNOWN, payload=tried.facts, **columns)
+                self._record.event("ORDER_UNKNOWN", text, severity="ERROR", details={"client_order_id": order_id})
         elif verdict.outcome is not Outcome.ACCEPTED:
             gone = answer.retcode in ALREADY_GONE and self._is_gone(plan.request)
             self._record.move(order_id, Status.CANCELLED if gone else Status.FAILED, payload=tried.facts, **columns)

@@ -25,6 +25,8 @@ SENT = (Status.SUBMITTED, Status.UNKNOWN, Status.PLACED, Status.PARTIALLY_FILLED
 WAITING = (Status.PLACED, Status.PARTIALLY_FILLED)
 NOTHING = Evidence(frozenset())
 
+DecideAgain = Callable[[Order], None]
+
 
 @dataclass(slots=True)
 class _Absence:
@@ -50,8 +52,9 @@ class Settlement:
     def adopt(self, order: Order, evidence: Evidence) -> None:
         """Take over an order that is at the broker before we have sent it: from a twin, or a record that was set back."""
         text = "found at the broker before it was sent; nothing was sent again"
-        self._record.move(order.intent.order_id, Status.UNKNOWN, payload={"tickets": sorted(evidence.tickets)}, message=text)
-        self._record.event("ADOPTED", f"{_name(order)}: {text}", severity="WARNING", details={"tickets": sorted(evidence.tickets)})
+        with self._record.transaction(durable=True):
+            self._record.move(order.intent.order_id, Status.UNKNOWN, payload={"tickets": sorted(evidence.tickets)}, message=text)
+            self._record.event("ADOPTED", f"{_name(order)}: {text}", severity="WARNING", details={"tickets": sorted(evidence.tickets)})
         self._put_down(self._known(order.intent.order_id), evidence)
 
     def await_fill(self, intent: Intent, ticket: int | None, interrupted: Callable[[], bool]) -> None:
@@ -75,10 +78,11 @@ class Settlement:
         """Put down what the terminal shows of one order now."""
         self._put_down(order, self._of_ticket(order.intent, order.ticket))
 
-    def settle(self) -> list[Order]:
+    def settle(self, decide_again: DecideAgain = lambda _: None) -> list[Order]:
         """Look once for every order whose outcome is open. Returns those that are now proved not to have happened.
 
-        Raises Unreachable when the terminal cannot be asked: that proves nothing, and the proof of absence starts anew.
+        `decide_again` is called for each of these, in the transaction that gives it up: what takes its place is on record with it,
+        or neither is. Raises Unreachable when the terminal cannot be asked: that proves nothing, and the proof of absence starts anew.
         """
         orders = self._record.orders_with(SENT, self._slot)
         if not orders:
@@ -87,7 +91,7 @@ class Settlement:
             self._connector.check_in()
             # no order is older than the bar that it was decided on
             shown = self._connector.shown_since(min(order.intent.bar.epoch for order in orders) - WINDOW)
-            return [gone for order in orders if (gone := self._settled(order, shown)) is not None]
+            return [gone for order in orders if (gone := self._settled(order, shown, decide_again)) is not None]
         except Unreachable:
             self._absent.clear()
             raise
@@ -99,7 +103,7 @@ class Settlement:
 
     # one order
 
-    def _settled(self, order: Order, shown: Shown) -> Order | None:
+    def _settled(self, order: Order, shown: Shown, decide_again: DecideAgain) -> Order | None:
         """The order, when this look has proved that it did not happen."""
         if order.status is Status.SUBMITTED:
             order = self._question(order, "the trader ended between the send and the answer")
@@ -109,7 +113,7 @@ class Settlement:
         if order.status is Status.PLACED:
             self._question(order, "the terminal shows nothing of it any more")
         order = self._known(order.intent.order_id)
-        return self._end_as_absent(order) if order.status is Status.UNKNOWN and self._surely_absent(order) else None
+        return self._end_as_absent(order, decide_again) if order.status is Status.UNKNOWN and self._surely_absent(order) else None
 
     def _is_shown(self, order: Order, shown: Shown) -> bool:
         """Whether the terminal shows anything of the order; what that proves is put down."""
@@ -134,8 +138,9 @@ class Settlement:
         found = frozenset(ticket for ticket in found if self._record.order_by_ticket(self._slot, ticket) is None)
         if len(found) > 1 and order.status is Status.UNKNOWN:
             text = f"{_name(order)}: orders {', '.join(map(str, sorted(found)))} could each be it: a person must look"
-            self._record.move(order.intent.order_id, Status.UNRESOLVED, payload={"tickets": sorted(found)}, message=text)
-            self._record.event("UNRESOLVED", text, severity="CRITICAL", details={"tickets": sorted(found)})
+            with self._record.transaction(durable=True):
+                self._record.move(order.intent.order_id, Status.UNRESOLVED, payload={"tickets": sorted(found)}, message=text)
+                self._record.event("UNRESOLVED", text, severity="CRITICAL", details={"tickets": sorted(found)})
         return by_tickets(shown, found) if len(found) == 1 else NOTHING
 
     def _level_is_set(self, order: Order) -> bool:
@@ -173,8 +178,9 @@ class Settlement:
         self._record.move(order.intent.order_id, proved.status, payload=payload, **columns)
 
     def _question(self, order: Order, why: str) -> Order:
-        self._record.move(order.intent.order_id, Status.UNKNOWN, payload={"reason": why}, message=why)
-        self._record.event("ORDER_UNKNOWN", f"{_name(order)}: {why}; it is not sent again", severity="ERROR")
+        with self._record.transaction(durable=True):
+            self._record.move(order.intent.order_id, Status.UNKNOWN, payload={"reason": why}, message=why)
+            self._record.event("ORDER_UNKNOWN", f"{_name(order)}: {why}; it is not sent again", severity="ERROR")
         return self._known(order.intent.order_id)
 
     # absence
@@ -201,10 +207,12 @@ class Settlement:
         shown = connector.deals_since(newest.epoch - WINDOW) if connector.netting else connector.deals_of_position(newest.position_id)
         return any(deal.ticket == newest.ticket for deal in shown)
 
-    def _end_as_absent(self, order: Order) -> Order:
+    def _end_as_absent(self, order: Order, decide_again: DecideAgain) -> Order:
         text = f"{_name(order)} did not reach the broker; it is not sent again (missed by safety)"
-        self._record.move(order.intent.order_id, Status.ABSENT, payload={}, message=text)
-        self._record.event("MISSED_BY_SAFETY", text, severity="WARNING", details={"client_order_id": order.intent.order_id})
+        with self._record.transaction(durable=True):
+            self._record.move(order.intent.order_id, Status.ABSENT, payload={}, message=text)
+            self._record.event("MISSED_BY_SAFETY", text, severity="WARNING", details={"client_order_id": order.intent.order_id})
+            decide_again(self._known(order.intent.order_id))
         self._absent.pop(order.intent.order_id, None)
         return self._known(order.intent.order_id)
 
