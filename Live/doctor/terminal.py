@@ -10,7 +10,8 @@ from Live.errors import LiveError
 from Live.explanations import REASONS, explain
 from Live.model import AccountState
 from Live.mt5_connector import MT5Connector, kind_of
-from Live.mt5_connector.connector import FIRST_TICK_SECONDS, HEDGING, LOOK_SECONDS, objections
+from Live.mt5_connector.admission import HEDGING, objections
+from Live.mt5_connector.connector import FIRST_TICK_SECONDS, LOOK_SECONDS
 from Live.mt5_connector.server_time import ServerTime
 from Live.outcomes import ERRORS, SWITCHES
 

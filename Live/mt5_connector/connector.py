@@ -14,6 +14,7 @@ from Live.config import LiveConfig
 from Live.errors import Misconfigured, Unreachable, WrongAccount
 from Live.explanations import in_words
 from Live.model import AccountState, Deal, Position, Quote, Side, SymbolSpec
+from Live.mt5_connector.admission import HEDGING, Identity, identity_of, objections
 from Live.mt5_connector.names import not_found
 from Live.mt5_connector.outage import BackOff, Outage
 from Live.mt5_connector.server_time import ServerTime
@@ -27,8 +28,6 @@ Interrupted = Callable[[], bool]
 # Matching is by identity, so a window this wide costs nothing and makes the server's time zone irrelevant.
 WINDOW = 26 * 3600
 FIRST_TICK_SECONDS, LOOK_SECONDS = 5.0, 0.5  # how long a start waits for a tick, and how often it looks
-REAL_ACCOUNT = 2
-HEDGING = 2
 # A terminal that answers finds its trade server again by itself; after this long it is started anew all the same.
 PATIENCE = timedelta(minutes=5)
 
@@ -58,18 +57,6 @@ def _never() -> bool:
     return False
 
 
-def objections(account: AccountState, config: LiveConfig, *, simulated: bool = False, paper: bool = False) -> tuple[str, ...]:
-    """Why this run may not trade the account, one sentence each; empty when it may. A `simulated` one has a number of its own;
-    beside a real-money account it may trade on `paper`.
-    """
-    found = []
-    if config.mt5_login and not simulated and account.login != config.mt5_login:
-        found.append(f"the terminal is logged in to account {account.login}, the settings say MT5_LOGIN={config.mt5_login}")
-    if account.trade_mode == REAL_ACCOUNT and not (config.allow_real_account or paper):
-        found.append(f"account {account.login} is a real-money account; set ALLOW_REAL_ACCOUNT=true if that is what you want")
-    return tuple(found)
-
-
 class MT5Connector:
     """One terminal connection. `terminal` is anything with the functions of the MetaTrader5 package.
 
@@ -85,7 +72,7 @@ class MT5Connector:
         self._terminal = terminal
         self.paper = paper
         self._time = ServerTime(terminal, self.clock, config.symbols, offset=0 if simulated else None)
-        self._identity: tuple[int, str, int, int] | None = None
+        self._identity: Identity | None = None
         self._out_of_step = False
         self._begun = False  # connected once: what fails from now on is an outage, and no mistake in the settings
         self._back_off = BackOff()
@@ -137,7 +124,7 @@ class MT5Connector:
         Misconfigured for symbols that the broker does not have.
         """
         self.start_terminal()
-        self._guard()
+        self.guard()
         self._select_symbols()
         self._time.measure()
         waited = 0.0
@@ -201,12 +188,12 @@ class MT5Connector:
         """
         if not self._query("terminal_info").connected:
             raise _ServerLost("the terminal is not connected to its server")
-        self._guard()
+        self.guard()
 
     @property
     def netting(self) -> bool:
         """Whether the account keeps one net position a symbol; False before it is known."""
-        return self._identity is not None and self._identity[3] != HEDGING
+        return self._identity is not None and self._identity.margin_mode != HEDGING
 
     def account(self) -> AccountState:
         """The account's money and kind."""
@@ -214,14 +201,15 @@ class MT5Connector:
 
     def switched_off(self) -> tuple[str, ...]:
         """What keeps a program from trading at the moment; empty when nothing does."""
-        terminal, account = self._query("terminal_info"), self._query("account_info")
-        off = {
-            10027: not terminal.trade_allowed,
-            -8: terminal.tradeapi_disabled,
-            10017: not account.trade_allowed,
-            10026: not account.trade_expert,
-        }
-        return tuple(words for code, words in SWITCHES.items() if off[code])
+        terminal = self._query("terminal_info")
+        off = {code for code, is_off in ((10027, not terminal.trade_allowed), (-8, terminal.tradeapi_disabled)) if is_off}
+        off.update(self.account_switches_off())
+        return tuple(words for code, words in SWITCHES.items() if code in off)
+
+    def account_switches_off(self) -> tuple[int, ...]:
+        """Those of them that are the account's own."""
+        account = self._query("account_info")
+        return tuple(code for code, is_off in ((10017, not account.trade_allowed), (10026, not account.trade_expert)) if is_off)
 
     def _brought_back(self, error: Unreachable) -> bool:
         now, trouble = self.clock.now(), self._back_off
@@ -243,14 +231,16 @@ class MT5Connector:
         self._terminal.shutdown()
         self.connect()
 
-    def _guard(self) -> None:
+    def guard(self) -> Identity:
+        """Which account the terminal is on, proved to be the one that we trade. Raises WrongAccount, or Unreachable."""
         account = account_of(self._query("source_account" if self.paper else "account_info"))
-        identity = (account.login, account.server, account.trade_mode, account.margin_mode)
+        identity = identity_of(account)
         if self._identity not in (None, identity):
-            raise WrongAccount(f"the terminal has changed from account {self._identity} to {identity}; restart to trade that one")
+            raise WrongAccount(f"the terminal has changed from {self._identity} to {identity}; restart to trade that one")
         if found := objections(account, self.config, simulated=self.simulated, paper=self.paper):
             raise WrongAccount("; ".join(found))
         self._identity = identity
+        return identity
 
     def _select_symbols(self) -> None:
         missing = [symbol for symbol in self.config.symbols if not self._terminal.symbol_select(symbol, True)]

@@ -12,7 +12,8 @@ from Live.clock import Clock
 from Live.config import LiveConfig
 from Live.errors import Unreachable, WrongAccount
 from Live.locks import hold_simulated_account
-from Live.mt5_connector.connector import MT5Connector, objections
+from Live.mt5_connector.admission import objections
+from Live.mt5_connector.connector import MT5Connector
 from Live.mt5_connector.own_accounts import Traded, account_file, keeping
 from Live.mt5_connector.shown import account_of
 

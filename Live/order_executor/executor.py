@@ -17,7 +17,8 @@ from Live.kill_switch import KillSwitchFile
 from Live.locks import hold_record
 from Live.model import BarId, ClientOrderId, Intent, Kind, Magic, Order, Quote, Side, Slot, Status, order_key
 from Live.mt5_connector import MT5Connector
-from Live.mt5_connector.connector import REAL_ACCOUNT, Answer
+from Live.mt5_connector.admission import REAL_ACCOUNT
+from Live.mt5_connector.connector import Answer
 from Live.order_executor.settlement import Settlement
 from Live.order_executor.telling import EXECUTED, KINDS, check_complete, checked, fields, told, waits_for
 from Live.order_requests import (
@@ -224,9 +225,11 @@ class OrderExecutor:
     def _send(self, plan: _Plan, before: list[int], check: Answer) -> _Tried:
         """The attempt on disk, a last look at the stop file, the call."""
         self._kill_switch.check()
+        identity = self._connector.guard()  # the checks before have taken their time
         request, order_id = plan.request, plan.intent.order_id
         quote = None if plan.quote is None else {"bid": plan.quote.bid, "ask": plan.quote.ask}
-        payload = {"request": request, "quote": quote, "before": before, "check": checked(check.result), **plan.facts()}
+        payload = {"request": request, "quote": quote, "before": before, "account": identity._asdict()}
+        payload |= {"check": checked(check.result), **plan.facts()}
         payload |= {"refused": plan.refused.facts} if plan.refused else {}
         columns = {"request": to_json(request), "volume": request.get("volume"), "price": request.get("price"), "message": None}
         self._record.move(order_id, Status.SUBMITTED, payload=payload, **columns)

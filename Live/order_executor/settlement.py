@@ -91,6 +91,7 @@ class Settlement:
             self._connector.check_in()
             # no order is older than the bar that it was decided on
             shown = self._connector.shown_since(min(order.intent.bar.epoch for order in orders) - WINDOW)
+            self._connector.guard()  # what was shown is that account's
             return [gone for order in orders if (gone := self._settled(order, shown, decide_again)) is not None]
         except Unreachable:
             self._absent.clear()

@@ -108,6 +108,7 @@ class StateManager:
         active = self._connector.active_orders()  # before the positions: an order that fills in between is seen twice, not never
         held = self._connector.all_positions()
         deals = self._connector.deals_since(max(0, self._looked_until - self._look_back))
+        self._connector.guard()  # what was shown is our account's
         fresh = self._deals.fresh(deals)
         rates = self._rates({deal.symbol for deal in fresh} | {position.symbol for position in self.positions})
         self._kinds = {order.ticket: order.kind for order in active}
