@@ -22,7 +22,9 @@ def flatten(desk: Desk) -> tuple[Position, ...]:
     The stop file must not be in the way of these orders, so they go through an executor that does not look for it.
     """
     unhindered = KillSwitchFile(desk.config.kill_switch_file, enabled=False)
-    executor = OrderExecutor(desk.config, desk.connector, record=desk.record, slot=desk.slot, kill_switch=unhindered)
+    executor = OrderExecutor(
+        desk.config, desk.connector, record=desk.record, slot=desk.slot, kill_switch=unhindered, holds=desk.state.holds
+    )
     for number in range(ROUNDS):
         if number:
             desk.connector.clock.sleep(SECONDS_BETWEEN_ROUNDS)

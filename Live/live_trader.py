@@ -171,7 +171,9 @@ class LiveTrader:
         """What an earlier run left, before anything else; then the symbols."""
         self._resources.enter_context(_signals(self._on_signal))
         self.record.event("STARTUP", f"{self.mode} run of {self.strategy_id} on {', '.join(self.config.symbols)} {self.timeframe.name}")
-        self.executor = OrderExecutor(self.config, self.connector, record=self.record, slot=self.slot, kill_switch=self._kill_switch)
+        self.executor = OrderExecutor(
+            self.config, self.connector, record=self.record, slot=self.slot, kill_switch=self._kill_switch, holds=self.holds
+        )
         strategy = self.strategy
         bridge = BacktestingBridge(
             strategy.cls, terminal=self.terminal.functions, backtest=strategy.backtest, params=self.params, strategy_id=self.strategy_id

@@ -20,7 +20,7 @@ LAYERS = {
         "intent_carrier bar_watch",
         "desk reporter strategy_checks",
         "order_executor state_manager dashboard drift_sides strategy_watch",
-        "net_account",
+        "net_account holds",
         "audit_logger mt5_connector backtesting_bridge trade_book kill_switch logs session_account",
         "locks order_requests net_book sizing indicators",
         "risk config explanations bar_judgement recorded_bars drift_causes drift_plot",

@@ -13,6 +13,7 @@ from Live.audit_logger import AuditLogger, to_json
 from Live.config import LiveConfig
 from Live.errors import KillSwitch, Unreachable, WrongAccount
 from Live.explanations import how_to_explain
+from Live.holds import EVERYWHERE, Holds
 from Live.kill_switch import KillSwitchFile
 from Live.locks import hold_record
 from Live.model import BarId, ClientOrderId, Intent, Kind, Magic, Order, Quote, Side, Slot, Status, order_key
@@ -31,13 +32,14 @@ from Live.order_requests import (
     fillings,
     ticket_of,
 )
-from Live.outcomes import ALREADY_GONE, DONE, NO_CHANGES, Outcome, Retry, Verdict, refused_by_python, verdict_of
+from Live.outcomes import ALREADY_GONE, DONE, NO_CHANGES, RETCODES, SWITCHES, Outcome, Retry, Verdict, refused_by_python, verdict_of
 
 log = logging.getLogger("LiveTrader")
 
 RETRY_SECONDS = 30.0  # an order that was not filled within this, or a fifth of its bar, is not the order that was decided
 RETRY_BARS = 0.2
-INVALID_PRICE = 10015
+INVALID_PRICE, TRADE_DISABLED = 10015, 10017
+TRADING_OFF = "trading off"
 CERTAINLY_NOT = (Outcome.REFUSED, Outcome.NOT_SENT)
 ABSOLUTE = frozenset({Kind.SLTP, Kind.CANCEL})  # done with the answer: no deal follows
 
@@ -98,6 +100,7 @@ class OrderExecutor:
         self._slot = slot or _own_slot(config, connector)
         self._record = record or self._own_record()
         self._kill_switch = kill_switch or KillSwitchFile.of(config)
+        self._holds = Holds(self._record, self._slot, self._clock)
         self._settlement = Settlement(connector, self._record, self._slot)
         self.settle, self.has_open_questions = self._settlement.settle, self._settlement.has_open_questions
         self.look_at = self._settlement.look_at
@@ -289,6 +292,7 @@ class OrderExecutor:
         said = answer.field("comment") or answer.error[1]
         columns: dict[str, Any] = {"retcode": answer.retcode, "retcode_message": said, "message": verdict.sentence}
         well = verdict.outcome is Outcome.ACCEPTED
+        self._note_what_it_says_of_trading(plan.intent.symbol, tried)
         facts = {"client_order_id": order_id, "verdict": verdict.sentence}
         facts |= {} if well else {"more": how_to_explain(answer.error[0] if answer.retcode is None else answer.retcode)}
         log.log(logging.INFO if well else logging.WARNING, "order answered", extra={"extra_data": facts})
@@ -306,6 +310,23 @@ class OrderExecutor:
             tickets = {"mt5_order_id": answer.field("order"), "mt5_deal_id": answer.field("deal")}
             self._record.move(order_id, Status.PLACED, payload=tried.facts, **tickets, **columns)
             self._settlement.await_fill(plan.intent, answer.field("order"), self._kill_switch.is_on)
+
+    def _note_what_it_says_of_trading(self, symbol: str, tried: _Tried) -> None:
+        """An answer that programs may not trade, or one that nobody has read, keeps entries back, whatever the flags say."""
+        answer, code = tried.answer, tried.answer.retcode
+        switch = answer.error[0] if answer.result is None else code
+        if tried.sent and tried.verdict.outcome is Outcome.ACCEPTED:
+            self._holds.lift(TRADING_OFF, "the server has accepted an order")
+            self._holds.lift(f"{TRADING_OFF} on {symbol}", "the server has accepted an order")
+        elif switch in SWITCHES:
+            of_symbol = switch == TRADE_DISABLED
+            where = symbol if of_symbol else EVERYWHERE
+            which = f"entries on {symbol}" if of_symbol else "entries"
+            text = f"an order was answered with {tried.verdict.sentence}: no {which} until one is accepted, or a person has looked"
+            self._holds.put(f"{TRADING_OFF} on {symbol}" if of_symbol else TRADING_OFF, where, text, event_type="TRADING_OFF")
+        elif tried.sent and answer.result is not None and code not in RETCODES:
+            text = f"an order was answered with {code}, which is no documented return code: no entries until a person has looked"
+            self._holds.put(f"answer {code}", EVERYWHERE, text, event_type="CONTRACT_BROKEN", answer=fields(answer.result))
 
     def _is_gone(self, request: Mapping[str, Any]) -> bool:
         """Whether what a request is about, a position or a waiting order, is certainly not there any more."""

@@ -11,6 +11,7 @@ from Backtest.decisions import Account, WaitingOrder
 from Live.audit_logger import AuditLogger
 from Live.config import LiveConfig
 from Live.errors import NeedsPerson, Unreachable
+from Live.holds import Holds
 from Live.model import (
     UNSETTLED,
     AccountState,
@@ -51,7 +52,6 @@ from Live.risk import (
 )
 from Live.state_manager.day import BrokersDay
 from Live.state_manager.deals import Deals
-from Live.state_manager.holds import Holds
 from Live.trade_book import account_of, open_trade, waiting_order
 
 log = logging.getLogger("LiveTrader")
@@ -64,7 +64,15 @@ LIMIT_TYPES = (2, 3)  # ORDER_TYPE_BUY_LIMIT, ORDER_TYPE_SELL_LIMIT
 class StateManager:
     """Our positions, deals and limits on one account. Only what carries our magic number is ours."""
 
-    def __init__(self, config: LiveConfig, connector: MT5Connector, record: AuditLogger, slot: Slot, *, look_back: int = WINDOW) -> None:
+    def __init__(
+        self,
+        config: LiveConfig,
+        connector: MT5Connector,
+        record: AuditLogger,
+        slot: Slot,
+        *,
+        look_back: int = WINDOW,
+    ) -> None:
         self._look_back = look_back  # seconds before the last look, in which a deal may have appeared since
         self._connector, self._record, self._slot = connector, record, slot
         self.positions: tuple[Position, ...] = ()
