@@ -22,9 +22,7 @@ def flatten(desk: Desk) -> tuple[Position, ...]:
     The stop file must not be in the way of these orders, so they go through an executor that does not look for it.
     """
     unhindered = KillSwitchFile(desk.config.kill_switch_file, enabled=False)
-    executor = OrderExecutor(
-        desk.config, desk.connector, record=desk.record, slot=desk.slot, kill_switch=unhindered, holds=desk.state.holds
-    )
+    executor = OrderExecutor(desk.config, desk.connector, record=desk.record, slot=desk.slot, kill_switch=unhindered)
     for number in range(ROUNDS):
         if number:
             desk.connector.clock.sleep(SECONDS_BETWEEN_ROUNDS)
@@ -33,7 +31,7 @@ def flatten(desk: Desk) -> tuple[Position, ...]:
         except Unreachable as error:
             log.error("positions cannot be read", extra={"extra_data": {"reason": str(error)}})
             continue
-        for order in desk.state.waiting:
+        for order in desk.state.active:
             _take_away(order, desk, executor, number)
         for position in desk.state.positions:
             _close(position, desk, executor, number)
@@ -80,4 +78,4 @@ def _left(desk: Desk) -> bool:
         desk.state.sync()
     except Unreachable:
         return True  # not proved
-    return bool(desk.state.positions or desk.state.waiting)
+    return bool(desk.state.positions or desk.state.active)

@@ -159,7 +159,7 @@ class LiveTrader:
 
     def _refuse_another_kind(self, account: AccountState) -> None:
         """An account keeps its books in one way: what is on record is of no use in another."""
-        kind, key = list(identity_of(account)), f"account {self.slot}"
+        kind, key = list(identity_of(account)), f"identity {self.slot}"
         known = self.record.state(key)
         if known not in (None, kind):
             raise WrongAccount(
@@ -171,9 +171,7 @@ class LiveTrader:
         """What an earlier run left, before anything else; then the symbols."""
         self._resources.enter_context(_signals(self._on_signal))
         self.record.event("STARTUP", f"{self.mode} run of {self.strategy_id} on {', '.join(self.config.symbols)} {self.timeframe.name}")
-        self.executor = OrderExecutor(
-            self.config, self.connector, record=self.record, slot=self.slot, kill_switch=self._kill_switch, holds=self.holds
-        )
+        self.executor = OrderExecutor(self.config, self.connector, record=self.record, slot=self.slot, kill_switch=self._kill_switch)
         strategy = self.strategy
         bridge = BacktestingBridge(
             strategy.cls, terminal=self.terminal.functions, backtest=strategy.backtest, params=self.params, strategy_id=self.strategy_id

@@ -18,7 +18,7 @@ class Facts:
     spread_points: float
     sends_last_minute: int
     unsettled_orders: int  # of this symbol, outcome unknown
-    strangers: int  # open positions with our magic number that the record does not know
+    strangers: int  # positions, orders and deals with our magic number that the record does not know
     switched_off: tuple[str, ...]  # what keeps a program from trading, in words
     unexplained_lots: float = 0.0  # of this symbol's net position, not made by orders of this record
     level_conflict: str = ""  # on a netting account: what has other levels than the entry that asks
@@ -155,8 +155,8 @@ class NoStrangers(Rule):
     """No new risk while somebody else trades with our magic number: a twin, or a record that was set back."""
 
     def measure(self, facts: Facts) -> Measured | None:
-        """Any position that the record does not know blocks."""
-        return Measured("positions with our MAGIC_NUMBER that this record did not open", facts.strangers, 0)
+        """Anything that the record does not know blocks."""
+        return Measured("positions, orders and deals with our MAGIC_NUMBER that this record does not know", facts.strangers, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,12 @@ def test_nothing_is_sent_to_another_account_whenever_the_terminal_was_logged_in_
     function: str, other: dict[str, Any], desk: Desk
 ) -> None:
     request = desk.bid()
-    desk.terminal.before[function] = lambda: (desk.terminal.before.clear(), become(desk.terminal, **other))  # type: ignore[func-returns-value]
+
+    def logs_in() -> None:
+        desk.terminal.before.clear()
+        become(desk.terminal, **other)
+
+    desk.terminal.before[function] = logs_in
     with pytest.raises(WrongAccount):
         desk.executor.execute_order(request, BOUGHT)
     assert (desk.status(), desk.terminal.sent) == (Status.PENDING, [])

@@ -12,7 +12,8 @@ from Backtest.simulated_terminal import AccountInfo, AccountSpec, ReplayMarket, 
 from Live.errors import LiveError, Misconfigured, Unreachable, WrongAccount
 from Live.model import Side
 from Live.mt5_connector import MT5Connector
-from Live.mt5_connector.connector import objections
+from Live.mt5_connector.admission import objections
+from tests.desks import opened as opened_desk
 from tests.faulty_terminal import FaultyTerminal, without_answer
 from tests.live_runs import settings
 from tests.simulated_terminal.terminals import H1, T0, bars, deal, flat, symbol
@@ -465,3 +466,22 @@ def test_a_paper_account_has_a_number_of_its_own_and_the_account_beside_it_may_h
     assert objections(replace(ours, login=7, trade_mode=2), config, paper=True) == ()
     assert len(objections(ours, config, paper=True)) == 1  # not the account that the settings name
     assert len(objections(replace(ours, trade_mode=2), config)) == 2
+
+
+@pytest.mark.parametrize(
+    ("function", "asked"),
+    [
+        ("positions_get", lambda connector: connector.all_positions()),
+        ("orders_get", lambda connector: connector.active_orders()),
+        ("history_deals_get", lambda connector: connector.deals_since(1)),
+        ("history_orders_get", lambda connector: connector.shown_since(1)),
+        ("account_info", lambda connector: connector.account()),
+    ],
+)
+def test_rows_of_another_shape_than_is_known_prove_nothing(function: str, asked: Any, tmp_path: Path) -> None:
+    desk = opened_desk(tmp_path)
+    desk.buy()
+    setattr(desk.terminal.inner, function, lambda *_, **__: (object(),))
+    with pytest.raises(Unreachable, match=f"{function} answers what nobody can read: AttributeError"):
+        asked(desk.connector)
+    desk.record.close()

@@ -364,6 +364,9 @@ END;
 --   progress     {"bars": 120, "total": 5000}, of a replay; else nulls
 --   limits       [{"rule": "MAX_POSITIONS", "measured": 2, "limit": 10}], each limit that stops entries and how near it is
 --   day          {"date": "2017-04-19", "opening_equity": 10000.0}, the broker's day; the same as "day SLOT" for each slot
+--   identity SLOT      [login, server, trade mode, margin mode, currency]: the kind of account that this record is of
+--   holds SLOT         {"open": [{"name", "symbol": "" is all, "sentence", "since"}], "released": [names]}: what keeps entries back
+--   acknowledged SLOT  [tickets] with our magic number that are not on record, and keep no entry back
 CREATE TABLE state (
     key         TEXT PRIMARY KEY,
     value       TEXT NOT NULL CHECK (json_valid(value)),

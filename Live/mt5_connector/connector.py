@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from Backtest.bars import Timeframe
 from Backtest.decisions import Bar
@@ -25,6 +25,7 @@ log = logging.getLogger("LiveTrader")
 
 DAY = 86_400
 Interrupted = Callable[[], bool]
+T = TypeVar("T")
 # Matching is by identity, so a window this wide costs nothing and makes the server's time zone irrelevant.
 WINDOW = 26 * 3600
 FIRST_TICK_SECONDS, LOOK_SECONDS = 5.0, 0.5  # how long a start waits for a tick, and how often it looks
@@ -197,7 +198,7 @@ class MT5Connector:
 
     def account(self) -> AccountState:
         """The account's money and kind."""
-        return account_of(self._query("account_info"))
+        return self._read(account_of, "account_info")
 
     def switched_off(self) -> tuple[str, ...]:
         """What keeps a program from trading at the moment; empty when nothing does."""
@@ -317,20 +318,21 @@ class MT5Connector:
 
     def all_positions(self, symbol: str | None = None) -> tuple[Position, ...]:
         """Open positions, whoever opened them, by ticket."""
-        rows = self._query("positions_get", **({"symbol": symbol} if symbol else {}))
-        return tuple(sorted((position_of(row, self.utc) for row in rows), key=lambda held: held.ticket))
+        options = {"symbol": symbol} if symbol else {}
+        found = self._read(lambda rows: [position_of(row, self.utc) for row in rows], "positions_get", **options)
+        return tuple(sorted(found, key=lambda held: held.ticket))
 
     def active_orders(self) -> tuple[ShownOrder, ...]:
         """Orders that are not done, whoever sent them, by ticket."""
-        return tuple(sorted((order_of(row, active=True) for row in self._query("orders_get")), key=lambda order: order.ticket))
+        return tuple(sorted(self._orders("orders_get", active=True), key=lambda order: order.ticket))
 
     def deals_since(self, epoch: int) -> tuple[Deal, ...]:
         """All trades' deals from then on (server seconds), oldest first; money that only came or went is left out."""
-        return deals_of(self._query("history_deals_get", *self._range(epoch)), self.utc)
+        return self._read(lambda rows: deals_of(rows, self.utc), "history_deals_get", *self._range(epoch))
 
     def deals_of_position(self, position_id: int) -> tuple[Deal, ...]:
         """All deals of one position, oldest first."""
-        return deals_of(self._query("history_deals_get", position=int(position_id)), self.utc)
+        return self._read(lambda rows: deals_of(rows, self.utc), "history_deals_get", position=int(position_id))
 
     def shown_since(self, epoch: int) -> Shown:
         """Everything that could prove what became of an order sent after then (server seconds).
@@ -338,11 +340,13 @@ class MT5Connector:
         Raises Unreachable when any of the four queries fails: then nothing is proved.
         """
         # active orders first: one that finishes in between is in the second list, never in neither
-        active = self._query("orders_get")
-        finished = self._query("history_orders_get", *self._range(epoch))
-        orders = {row.ticket: order_of(row, active=True) for row in active}
-        orders |= {row.ticket: order_of(row, active=False) for row in finished}
+        active = self._orders("orders_get", active=True)
+        finished = self._orders("history_orders_get", *self._range(epoch), active=False)
+        orders = {order.ticket: order for order in (*active, *finished)}
         return Shown(tuple(orders.values()), self.deals_since(epoch), self.all_positions())
+
+    def _orders(self, function: str, *args: Any, active: bool) -> list[ShownOrder]:
+        return self._read(lambda rows: [order_of(row, active=active) for row in rows], function, *args)
 
     def _range(self, epoch: int) -> tuple[int, int]:
         # 0 is taken for "not given" by MetaTrader5 5.0.6231
@@ -369,6 +373,14 @@ class MT5Connector:
         return answer
 
     # asking
+
+    def _read(self, convert: Callable[[Any], T], function: str, *args: Any, **options: Any) -> T:
+        """An answer as frozen values. One of another shape than is known proves nothing."""
+        answer = self._query(function, *args, **options)
+        try:
+            return convert(answer)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise Unreachable(f"{function} answers what nobody can read: {type(error).__name__}: {error}") from error
 
     def _query(self, function: str, *args: Any, **options: Any) -> Any:
         if self._out_of_step:

@@ -47,6 +47,11 @@ class Deals:
                 opened.add(deal.position_id)
         return list(fresh.values())
 
+    def is_known(self, deal: Deal) -> bool:
+        """Whether it is on record, or will be: an order or a position of ours made it."""
+        seen = (self.net.book if self.net else self.book).knows(deal.ticket)
+        return seen or deal.position_id in self.book or self.opened(deal.magic, deal.order, deal.comment)
+
     def _may_be_ours(self, deal: Deal) -> bool:
         """On a netting account: whether a program's deal that names no order of ours may be one whose outcome is still unknown."""
         if self.net is None or deal.reason != EXPERT or self.order_of(deal.order, deal.comment) is not None:

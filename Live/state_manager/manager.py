@@ -52,6 +52,7 @@ from Live.risk import (
 )
 from Live.state_manager.day import BrokersDay
 from Live.state_manager.deals import Deals
+from Live.state_manager.strangers import Strangers
 from Live.trade_book import account_of, open_trade, waiting_order
 
 log = logging.getLogger("LiveTrader")
@@ -76,11 +77,11 @@ class StateManager:
         self._look_back = look_back  # seconds before the last look, in which a deal may have appeared since
         self._connector, self._record, self._slot = connector, record, slot
         self.positions: tuple[Position, ...] = ()
-        self._strangers: tuple[Position, ...] = ()  # our magic number, but not opened by this record
         self._others: tuple[Position, ...] = ()
         self._switched_off: tuple[str, ...] = ()
         self._kinds: dict[int, int] = {}  # ORDER_TYPE_* of active orders, by ticket
         self._deals = Deals(connector, record, slot, config.symbols)
+        self.strangers = Strangers(record, slot, self._deals)
         self._book, self._net = self._deals.book, self._deals.net
         self._day = BrokersDay(connector, record, slot)
         self.holds = Holds(record, slot, connector.clock)
@@ -129,6 +130,7 @@ class StateManager:
                 self.publish_positions()
         else:
             self._see(held, rates)
+        self.strangers.see(self._others, active, deals)
         self._book.note_levels(self.positions)
         self._looked_until = self._connector.server_now()
         return bool(fresh)
@@ -137,6 +139,11 @@ class StateManager:
     def waiting(self) -> tuple[Order, ...]:
         """Our entries that wait for their price, oldest first: what the record knows of them, as far as the terminal showed them."""
         return tuple(order for order in self._record.orders_with(WAITING, self._slot) if self._waits(order))
+
+    @property
+    def active(self) -> tuple[Order, ...]:
+        """Our orders that may yet be filled: those that wait, and what is left of one that was filled in part."""
+        return tuple(order for order in self._record.orders_with(WAITING, self._slot) if order.ticket in self._kinds)
 
     def publish_positions(self) -> None:
         """Put what we hold where readers of the record see it."""
@@ -171,8 +178,8 @@ class StateManager:
 
     def check_ownership(self) -> None:
         """Raise NeedsPerson when a position carries our magic number that this record has never opened."""
-        if self._strangers:
-            tickets = ", ".join(str(held.ticket) for held in self._strangers)
+        if strange := self.strangers.found.positions:
+            tickets = ", ".join(map(str, strange))
             by_hand = "use the record that did, close it by hand, or trade with another MAGIC_NUMBER"
             remedy = (
                 "use the record that did, or start a new account with --fresh"
@@ -276,7 +283,7 @@ class StateManager:
             spread_points=round((quote.ask - quote.bid) / self._deals.spec(symbol).point, 1),
             sends_last_minute=self._record.count_sends(self._slot, now - timedelta(minutes=1)),
             unsettled_orders=len(unsettled) - again,
-            strangers=len(self._strangers),
+            strangers=len(self.strangers.found),
             switched_off=self._connector.switched_off(),
             unexplained_lots=0.0 if self._net is None else self._net.unexplained(symbol),
             level_conflict=self._level_conflict(symbol, asking),
@@ -296,7 +303,6 @@ class StateManager:
         else:
             self.positions = self._net.see(held, self._deals.spec, rates)
             self._others = tuple(net for net in held if not self._net.book.trades(net.symbol))
-        self._note_strangers()
         self._note_late_fills()
 
     def _level_conflict(self, symbol: str, asking: ClientOrderId | None) -> str:
@@ -313,15 +319,6 @@ class StateManager:
             return {}
         account = self._connector.account()
         return {symbol: self._rate(self._deals.spec(symbol), account) for symbol in symbols}
-
-    def _note_strangers(self) -> None:
-        strangers = tuple(held for held in self._others if held.magic == self._slot.magic)
-        for held in strangers:
-            if held.ticket not in {known.ticket for known in self._strangers}:
-                who = f"position {held.ticket} on {held.symbol}"
-                text = f"{who} carries our MAGIC_NUMBER, but this record did not open it: no entries while it is open"
-                self._record.event("STRANGER", text, severity="CRITICAL", details={"ticket": held.ticket, "lots": held.lots})
-        self._strangers = strangers
 
     def _note_late_fills(self) -> None:
         """No entries on a symbol while something is open there that we had given up."""
