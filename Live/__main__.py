@@ -11,6 +11,7 @@ import click
 
 from Live.config import PROJECT_ROOT, LiveConfig, load_config
 from Live.errors import LiveError
+from Live.views.commands import add_to as add_views
 
 HELP = {"help_option_names": ["-h", "--help"]}
 INTERRUPTED = 130
@@ -34,6 +35,9 @@ def _prices(words: Sequence[str]) -> dict[str, str] | None:
         symbol, file = (symbol, file) if equals and not Path(word).exists() else ("", word)
         files[symbol] = str(_absolute(file))
     return files or None
+
+
+add_views(cli, _absolute)
 
 
 @cli.command(context_settings=HELP)

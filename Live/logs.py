@@ -160,20 +160,24 @@ class _ConsoleHandler(_NeverRepeatsALostLine):
             self.handleError(record)
 
     def _line(self, record: logging.LogRecord) -> Text:
-        facts = self._formatter.facts(record)
-        extra = facts["extra_data"]
-        pairs = _one_line(" ".join(f"{key}={value}" for key, value in extra.items()) if isinstance(extra, dict) else str(extra))
-        at, level, said = facts["timestamp"][:19].replace("T", " "), facts["level"], _one_line(facts["message"])
-        if self._console.is_terminal:
-            line = Text.assemble((at, "dim"), " ", (f"{level:8}", _STYLES.get(level, "")), " ", said, "  " if pairs else "", (pairs, "dim"))
-        else:
-            line = Text(" - ".join((at, facts["logger"], level, said)) + (f" {pairs}" if pairs else ""))
-        if "traceback" in facts:
-            line.append("\n" + facts["traceback"])
-        return line
+        return line_of(self._formatter.facts(record), coloured=self._console.is_terminal)
 
 
-def _one_line(text: str) -> str:
+def line_of(facts: Mapping[str, Any], *, coloured: bool) -> Text:
+    """What a log line says, for people: coloured, or in the form that other trading programs write."""
+    extra = facts.get("extra_data", {})
+    pairs = one_line(" ".join(f"{key}={value}" for key, value in extra.items()) if isinstance(extra, dict) else str(extra))
+    at, level, said = str(facts["timestamp"])[:19].replace("T", " "), str(facts["level"]), one_line(str(facts["message"]))
+    if coloured:
+        line = Text.assemble((at, "dim"), " ", (f"{level:8}", _STYLES.get(level, "")), " ", said, "  " if pairs else "", (pairs, "dim"))
+    else:
+        line = Text(" - ".join((at, str(facts.get("logger", "")), level, said)) + (f" {pairs}" if pairs else ""))
+    if "traceback" in facts:
+        line.append("\n" + str(facts["traceback"]))
+    return line
+
+
+def one_line(text: str) -> str:
     """Nothing that is logged can look like a second line, or move the cursor."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 

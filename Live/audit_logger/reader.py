@@ -77,6 +77,11 @@ LAST_BAR = """
 SELECT symbol, timeframe, bar_time, bar_epoch, decided_at FROM bars
 WHERE slot = :slot AND symbol = :symbol AND timeframe = :timeframe ORDER BY bar_epoch DESC LIMIT 1
 """
+# What a lot of each symbol was by the newest run that warmed a strategy up on it.
+CONTRACTS = """
+SELECT symbol, json_extract(spec, '$.contract_size') AS units, json_extract(spec, '$.profit_currency') AS currency, max(id)
+FROM warm_ups WHERE slot = :slot GROUP BY symbol LIMIT 500
+"""
 WAITING = "SELECT count(*) AS orders FROM orders WHERE status IN ('PLACED', 'PARTIALLY_FILLED') AND kind = 'PENDING' AND slot = :slot"
 UNSETTLED = "SELECT count(*) AS orders FROM orders WHERE status IN ('UNKNOWN', 'UNRESOLVED')"
 LAST_SNAPSHOT = """
@@ -230,6 +235,11 @@ class AuditReader:
         named = symbols[:MOST_SYMBOLS] if isinstance(symbols, list) else []
         wanted = [{"slot": run.slot, "symbol": str(symbol), "timeframe": str(steps)} for symbol in named]
         return [row for values in wanted for row in self._rows(LAST_BAR, values)]
+
+    def contracts(self, run: Run) -> dict[str, tuple[float, str]]:
+        """Units in one lot and the currency of the price, of each symbol that this run's strategy was warmed up on."""
+        rows = self._rows(CONTRACTS, {"slot": run.slot})
+        return {str(row["symbol"]): (_real(row["units"]), str(row["currency"])) for row in rows if row["units"] is not None}
 
     def waiting_orders(self, run: Run) -> int:
         """Entries of this run's strategy that wait at the server for their price."""

@@ -5,7 +5,7 @@ import math
 from datetime import datetime
 
 from Live.audit_logger.reader import AuditReader, Row, Run, RunCounts
-from Live.dashboard.standing import Standing, day_of, kill_switch_of, trader_of, trading_of
+from Live.standing import Standing, day_of, kill_switch_of, trader_of, trading_of
 from Live.kill_switch import KillSwitchFile
 
 Answer = dict[str, object]
