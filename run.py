@@ -3,18 +3,8 @@
 
     python run.py demo          trade the shipped strategy on the simulated terminal
     python run.py test          run all tests
-    python run.py run …         python -m Live run …
     python run.py backtest …    python Backtest/run_backtest.py …
-    python run.py dashboard …   python -m Live dashboard …
-    python run.py doctor …      python -m Live doctor …
-    python run.py explain …     python -m Live explain …
-    python run.py verify …      python -m Live verify …
-    python run.py lookahead …   python -m Live lookahead …
-    python run.py warmup …      python -m Live warmup …
-    python run.py costs …       python -m Live costs …
-    python run.py report …      python -m Live report …
-    python run.py drift …       python -m Live drift …
-    python run.py replay …      python -m Live replay …
+    python run.py VERB …        python -m Live VERB …; the verbs are listed below, and each takes --help
     python run.py lint          format check, linter and type checker
 
 Needs Python 3.11 or newer and nothing else; what is installed is in requirements*.txt. A second start installs nothing.
@@ -29,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -40,7 +31,12 @@ PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 STAMP = VENV / "installed.json"
 CORE, DEV = "requirements.txt", "requirements-dev.txt"
 USAGE, FAILED = 2, 1
-LIVE = ("run", "dashboard", "doctor", "explain", "verify", "lookahead", "warmup", "costs", "report", "drift", "replay")
+LIVE = tuple(
+    """
+    run dashboard doctor explain verify lookahead warmup costs report drift replay
+    status positions orders trades signals events runs logs
+    """.split()
+)
 VERBS = ("demo", "test", "backtest", *LIVE, "lint")
 
 # The demo is the same for everybody: the template's settings, not those of a .env that may be there.
@@ -63,6 +59,7 @@ def main(words: "list[str]") -> int:
         verb, extra = (words[0], words[1:]) if words else ("", [])
         if verb in ("-h", "--help", "help"):
             print(__doc__)
+            print(textwrap.fill(f"VERB is one of {', '.join(LIVE)}.", 100))
             return 0
         if verb not in VERBS:
             raise Stop(f"{verb or 'a verb is missing'}: want one of {', '.join(VERBS)}; python run.py --help explains them", USAGE)

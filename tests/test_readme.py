@@ -28,6 +28,7 @@ RUN = [
     "python run.py explain 10016 -10005 INVALID_FILL",
     "python run.py costs EURUSD",
 ]
+SHOWN = ("status", "positions", "orders", "trades", "signals", "events", "runs", "logs -f")
 NOT_RUN = {
     "python run.py demo": "it makes the record on which the queries are run, below",
     "python run.py test": "this is it",
@@ -37,6 +38,7 @@ NOT_RUN = {
     "python run.py report": "it needs a record; tests/test_report.py",
     "python run.py drift": "it needs a record; tests/test_drift.py",
     "python run.py replay": "it needs a record; tests/test_replay.py",
+    **{f"python run.py {verb}": "it needs a record; tests/test_views.py" for verb in SHOWN},
     "python -m Backtest.simulated_terminal symbols": "tests/simulated_terminal/test_serve.py",
     "python -m Backtest.simulated_terminal run their_bot.py": "tests/simulated_terminal/test_serve.py",
     "python -m Backtest.simulated_terminal serve": "it serves until it is stopped; tests/simulated_terminal/test_serve.py",

@@ -2,6 +2,7 @@ import ast
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -189,17 +190,14 @@ def test_a_folder_where_no_environment_can_be_made_is_a_sentence(project: Path) 
 def test_another_verb_is_a_usage_mistake(words: list[str], project: Path) -> None:
     done = start(project, *words)
     assert done.returncode == 2
-    assert (
-        "want one of demo, test, backtest, run, dashboard, doctor, explain, verify, lookahead, warmup, costs, report, drift, replay, lint"
-        in done.stderr
-    )
+    assert f"want one of {', '.join(module_of(project).VERBS)}" in done.stderr
     assert not (project / ".venv").exists()
 
 
 def test_help_explains_every_verb(project: Path) -> None:
     done = start(project, "--help")
     assert done.returncode == 0
-    assert all(f"python run.py {verb}" in done.stdout for verb in module_of(project).VERBS)
+    assert [verb for verb in module_of(project).VERBS if not re.search(rf"(?<!-)\b{verb}\b", done.stdout)] == []
 
 
 def test_pip_is_shown_as_a_few_lines_where_there_is_no_terminal(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

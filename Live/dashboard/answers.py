@@ -5,8 +5,8 @@ import math
 from datetime import datetime
 
 from Live.audit_logger.reader import AuditReader, Row, Run, RunCounts
-from Live.standing import Standing, day_of, kill_switch_of, trader_of, trading_of
 from Live.kill_switch import KillSwitchFile
+from Live.standing import Standing, day_of, kill_switch_of, trader_of, trading_of
 
 Answer = dict[str, object]
 

@@ -43,7 +43,7 @@ class LogFile:
 
     def follow(self, clock: Clock, wanted: Callable[[Facts], bool]) -> Iterator[Facts]:
         """Every line that is added from now on, also behind a change of files; it ends with KeyboardInterrupt."""
-        log = self._path.open("rb")
+        log: BinaryIO = self._path.open("rb")
         try:
             log.seek(0, SEEK_END)
             while True:
