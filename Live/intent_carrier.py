@@ -218,7 +218,8 @@ class IntentCarrier:
                 continue
             position = self._desk.state.position(ticket)
             held = 0.0 if position is None else market.spec.units(position.lots)  # now: decisions before this one may have taken from it
-            blocked = blocked or _blocking(self._close(replace(each, position=ticket), min(left, held)))
+            failed = _blocking(self._close(replace(each, position=ticket), min(left, held)))
+            blocked = blocked or failed  # what the others hold is closed all the same
             left -= held
         self._open(intent, max(0.0, left), blocked)
         return blocked

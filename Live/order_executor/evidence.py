@@ -28,6 +28,12 @@ class Evidence:
         return round(sum(deal.lots for deal in self.deals), 8)
 
     @property
+    def lacks_deals(self) -> bool:
+        """Whether the server has done with the order, and shows no deals of what it says was filled."""
+        filled = sum(order.lots - order.lots_left for order in self.orders)
+        return bool(self.orders) and not any(order.active for order in self.orders) and self.lots < filled - EPSILON
+
+    @property
     def price(self) -> float:
         """Average of the deals, weighted by volume; one deal keeps its price to the last bit."""
         if len(self.deals) == 1:
@@ -106,8 +112,7 @@ def conclusion(evidence: Evidence, asked: float | None) -> Conclusion | None:
     lots, active = evidence.lots, any(order.active for order in evidence.orders)
     if lots and (not active if asked is None else lots >= asked - EPSILON):
         return Conclusion(Status.FILLED)
-    filled = sum(order.lots - order.lots_left for order in evidence.orders)
-    if active or not evidence.orders or lots < filled - EPSILON:
+    if active or not evidence.orders or evidence.lacks_deals:
         return Conclusion(Status.PARTIALLY_FILLED if lots else Status.PLACED)  # more is to come
     if lots:
         return Conclusion(Status.FILLED, f"filled {lots:g} of {asked:g} lots; the rest is not chased")

@@ -19,6 +19,7 @@ log = logging.getLogger("LiveTrader")
 
 READS_TO_BE_SURE = 3
 SECONDS_BETWEEN_READS = 2.0
+DEALS_SECONDS = 300.0  # deals that do not come within this do not come
 LOOKS_FOR_THE_DEAL = 6  # deals may be visible a little after the answer
 SECONDS_BETWEEN_LOOKS = 0.5
 SENT = (Status.SUBMITTED, Status.UNKNOWN, Status.PLACED, Status.PARTIALLY_FILLED)
@@ -109,7 +110,6 @@ class Settlement:
         if order.status is Status.SUBMITTED:
             order = self._question(order, "the trader ended between the send and the answer")
         if self._is_shown(order, shown):
-            self._absent.pop(order.intent.order_id, None)
             return None
         if order.status is Status.PLACED:
             self._question(order, "the terminal shows nothing of it any more")
@@ -128,7 +128,20 @@ class Settlement:
         if not evidence.tickets:
             evidence = self._by_fingerprint(order, shown)
         self._put_down(order, evidence)
+        if evidence.lacks_deals:
+            self._miss_deals(self._known(order.intent.order_id))
+        elif evidence.tickets:
+            self._absent.pop(order.intent.order_id, None)
         return bool(evidence.tickets)
+
+    def _miss_deals(self, order: Order) -> None:
+        """What was filled and has no deals, for longer than these can take, needs a person: the broker may have taken them back."""
+        if order.status not in WAITING or not self._surely_absent(order, timedelta(seconds=DEALS_SECONDS)):
+            return
+        text = f"{_name(order)}: the server says that order {order.ticket} was filled, and shows no deals of it: a person must look"
+        with self._record.transaction(durable=True):
+            self._record.move(order.intent.order_id, Status.UNRESOLVED, payload={"ticket": order.ticket}, message=text)
+            self._record.event("UNRESOLVED", text, severity="CRITICAL", details={"ticket": order.ticket})
 
     def _by_fingerprint(self, order: Order, shown: Shown) -> Evidence:
         """An order without a readable comment that can only be this one. Two that could be need a person."""
@@ -186,14 +199,15 @@ class Settlement:
 
     # absence
 
-    def _surely_absent(self, order: Order) -> bool:
-        """After enough agreeing reads over the settle time, all while connected, with a history that is really there."""
+    def _surely_absent(self, order: Order, patience: timedelta | None = None) -> bool:
+        """After enough agreeing reads over the settle time, or this one, all while connected, with a history that is really there."""
         now = self._connector.clock.now()
         fresh = _Absence(now, now - timedelta(seconds=SECONDS_BETWEEN_READS), 0)
         seen = self._absent.setdefault(order.intent.order_id, fresh)
         if (now - seen.last_read).total_seconds() >= SECONDS_BETWEEN_READS:
             seen.reads, seen.last_read = seen.reads + 1, now
-        return now - seen.since >= self._settle_time(order.intent.symbol) and seen.reads >= self._reads_needed and self._history_is_loaded()
+        long_enough = now - seen.since >= (patience or self._settle_time(order.intent.symbol))
+        return long_enough and seen.reads >= self._reads_needed and self._history_is_loaded()
 
     def _settle_time(self, symbol: str) -> timedelta:
         return timedelta(seconds=0.0 if self._connector.simulated else self._connector.spec(symbol).settle_seconds)

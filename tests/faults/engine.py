@@ -37,6 +37,7 @@ class Engine:
     def __init__(self, seed: int, events: Sequence[Event], fire: Fire) -> None:
         self._fire = fire
         self.passages = 0
+        self.noted: list[str] | None = None  # all points so far, where somebody wants to know them
         self.passed: Counter[str] = Counter()
         ordinals: Counter[str] = Counter()
         self.armed: list[Armed] = []
@@ -79,6 +80,8 @@ class Engine:
     def passing(self, point: str) -> None:
         """Count a point, and let begin what begins there."""
         self.passages += 1
+        if self.noted is not None:
+            self.noted.append(point)
         if not self.armed:
             return
         if self._numbered:

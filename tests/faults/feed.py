@@ -77,11 +77,11 @@ def absurd(rates: Any, params: State, state: State) -> Any:
 def spike(value: Any, params: State, state: State) -> Any:
     factor = params["factor"]
     if isinstance(value, Tick):
-        return _tick(value, bid=value.bid * factor, ask=value.ask * factor)
+        return _tick(value, bid=round(value.bid * factor, 5), ask=round(value.ask * factor, 5))
 
     def edit(made: Any) -> None:
-        made["high" if factor > 1 else "low"][-2] *= factor
-        made["close"][-2] *= factor
+        for column in ("high" if factor > 1 else "low", "close"):
+            made[column][-2] = np.round(made[column][-2] * factor, 5)
 
     return _edited(value, edit)
 

@@ -99,4 +99,4 @@ def symbol_changed(stage: "Stage", params: Params, point: str) -> None:
 
 
 def strategy_fails(stage: "Stage", params: Params, point: str) -> None:
-    """On a bar: the strategy asks the stage (`Stage.mischief`)."""
+    """On a bar: the strategy asks the stage (`Stage.instead`)."""

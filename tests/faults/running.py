@@ -4,7 +4,7 @@ import hashlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +57,28 @@ class _Turns(Watcher):
 
 
 def run_case(case: Case, folder: Path | None = None) -> Result:
-    """Run a case in a folder of its own, which is empty again afterwards. The same case gives the same result."""
+    """Run a case in a folder of its own, which is gone afterwards. The same case gives the same result."""
+    return _in_a_folder(folder, lambda made: _run(Stage(case, made)))
+
+
+def points_of(case: Case) -> list[str]:
+    """All points that the traders of a case pass, in order."""
+    points: list[str] = []
+
+    def noted(made: Path) -> Result:
+        stage = Stage(case, made)
+        stage.engine.noted = points
+        return _run(stage)
+
+    _in_a_folder(None, noted)
+    return points
+
+
+def _in_a_folder(folder: Path | None, run: Callable[[Path], Result]) -> Result:
     made = folder or Path(tempfile.mkdtemp(prefix="faults_", dir=MEMORY if MEMORY.is_dir() else None))
     try:
         with _alone(made):
-            return _run(case, made)
+            return run(made)
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
@@ -77,9 +94,7 @@ def _alone(folder: Path) -> Iterator[None]:
         tempfile.tempdir = before
 
 
-def _run(case: Case, folder: Path) -> Result:
-    stage = Stage(case, folder)
-    code = 0
+def _run(stage: Stage) -> Result:
     try:
         with installed(stage):
             code = _play(stage)
@@ -87,7 +102,7 @@ def _run(case: Case, folder: Path) -> Result:
         stage.breaches += at_turn(stage)
         stage.breaches += at_end(stage, code)
         missed = int(stage.journal.has_event("MISSED_BY_SAFETY")) if stage.journal.rows("SELECT 1 FROM runs") else 0
-        return Result(case, tuple(stage.breaches), stage.tally, missed, _hash(stage), stage.trace)
+        return Result(stage.case, tuple(stage.breaches), stage.tally, missed, _hash(stage), stage.trace)
     finally:
         stage.journal.close()
         stage.terminal.close()

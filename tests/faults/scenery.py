@@ -11,7 +11,7 @@ from Backtest.simulated_terminal.symbols import no_commission
 from Backtest.strategies import DEFAULTS, LoadedStrategy
 from Live.config import LiveConfig, load_config
 from tests.faults.case import Case
-from tests.faults.strategies import MENUS, Worker
+from tests.faults.strategies import MENUS, Step, Worker
 
 SYMBOL, LOGIN, SERVER = "EURUSD", 12345678, "Simulated-Demo"
 CANARY = "canary-of-the-password"
@@ -80,10 +80,10 @@ def settings_of(case: Case, folder: Path) -> LiveConfig:
     return load_config({**paths, **account, **ways, **limits, "symbols": SYMBOL, "kill_switch_action": case.world.action}, empty, {})
 
 
-def strategy_of(case: Case, mischief: Callable[[Any], str | None]) -> LoadedStrategy:
+def strategy_of(case: Case, instead: Callable[[Any], Step | None]) -> LoadedStrategy:
     """The strategy, as if it had come from a file."""
     world = case.world
-    fields = {"menu": tuple(MENUS[world.menu]), "levels": world.levels, "mischief": staticmethod(mischief)}
+    fields = {"menu": tuple(MENUS.get(world.menu, ())), "levels": world.levels, "instead": staticmethod(instead)}
     made = type("Worker", (Worker,), fields)
     backtest = {**DEFAULTS, "cash": 10_000.0, "margin": 1 / world.leverage, "hedging": world.both_sides}
     return LoadedStrategy(made, Path("worker.py"), "0" * 64, backtest)

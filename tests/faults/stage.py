@@ -22,7 +22,9 @@ from tests.faults.incidents import SimKill, Trouble
 from tests.faults.journal import Head, Journal
 from tests.faults.oracles import Breach, Sent, at_arrival, at_send
 from tests.faults.scenery import CANARY, SYMBOL, account_of, settings_of, strategy_of, symbol_of
+from tests.faults.scenes import SCENES
 from tests.faults.seams import Ledger, Line, TraderClock, kind_of_request
+from tests.faults.strategies import WRONG, Step, rests
 
 # What the broker is, and not what goes wrong on a day: these stay when the others cease.
 _STAYS = frozenset(name for name, kind in TERMINAL_KINDS.items() if kind.rate is None) | {"deal_cancelled", "money_came"}
@@ -81,7 +83,7 @@ class Stage:
         self.faulty = FaultyTerminal(Ledger(self), case.terminal, self.terminal.clock, predicates=predicates)
         self.line, self.clock = Line(self), TraderClock(self)
         self.config = settings_of(case, folder)
-        self.strategy = strategy_of(case, self.mischief)
+        self.strategy = strategy_of(case, self.instead)
         self.journal = Journal(folder / "audit.db")
         self.engine = Engine(case.seed, case.others, self._fire)
         self.tally = Tally()
@@ -105,6 +107,7 @@ class Stage:
         self.seen: dict[str, Any] = {}  # the last answers, by function
         self.asked_at: dict[str, float] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._scene = SCENES.get(world.menu.removeprefix("scene: "))
         self._trace = hashlib.sha256()
         self._quiet_calls, self._hits = 0, 0
         self._ends_at = (self.market.end_msc - self._began) / 1000 - tapes.BAR_SECONDS
@@ -269,17 +272,20 @@ class Stage:
                     value = shown
         return value
 
-    def mischief(self, bar: Any) -> str | None:
-        """What the strategy does on a bar beside its menu: something wrong, or nothing at the end."""
-        if bar.timestamp() >= self._began / 1000 + self._ends_at - RESTING_BARS * tapes.BAR_SECONDS:
-            return "rest"
-        number = round((bar.timestamp() - self._began / 1000) / tapes.BAR_SECONDS)
+    def instead(self, bar: Any) -> Step | None:
+        """What the strategy does on a bar in place of its menu: nothing at the end, a step of a scene, or something wrong."""
+        at = bar.timestamp() - self._began / 1000
+        number = round(at / tapes.BAR_SECONDS) + 1  # 0: the bar that has closed just before the case begins
+        if at >= self._ends_at - RESTING_BARS * tapes.BAR_SECONDS:
+            return rests
+        if self._scene is not None:
+            return self._scene.steps.get(number, rests)
         for armed in self.engine.armed:
             if armed.event.when.get("bar") == number and not armed.spent:
                 self._hit(armed.event.fault)
                 armed.left = min(armed.left, 2) - 1
                 armed.spent = armed.left <= 0  # a strategy that is started anew meets the bar again
-                return str(armed.params["how"])
+                return WRONG[armed.params["how"]]
         return None
 
     def stop_appeared(self, path: Path, stays: float) -> None:

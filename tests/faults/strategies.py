@@ -9,30 +9,31 @@ from typing import Any
 
 from backtesting import Strategy
 
+Step = Callable[[Any, float], None]
 LOT = 1000.0  # units of 0.01 lots
 STOP, TAKE = 0.0012, 0.0016
 NEAR = 0.0004
 
 
 class Worker(Strategy):
-    """Does what its menu says; `mischief` names what goes wrong on a bar, by the number of `next()` calls in this process."""
+    """Does what its menu says; `instead` gives what is done on a bar in place of that, if anything."""
 
     menu: Sequence[str] = ()
     levels = True
-    mischief: Callable[[Any], str | None] = staticmethod(lambda _: None)
+    instead: Callable[[Any], "Step | None"] = staticmethod(lambda _: None)
 
     def init(self) -> None:
         pass
 
     def next(self) -> None:
         price = float(self.data.Close[-1])
-        draw = round(price * 1e5) * 2654435761 % 2**32
-        wrong = type(self).mischief(self.data.index[-1])
-        if wrong is not None:
-            ACTIONS[wrong](self, price, 1) if wrong in ACTIONS else WRONG[wrong](self, price)
+        step = type(self).instead(self.data.index[-1])
+        if step is not None:
+            step(self, price)
             return
-        for step in range(1 + (draw >> 8) % 3 if "many" in self.menu else 1):
-            action = self.menu[(draw + step * 7) % len(self.menu)]
+        draw = round(price * 1e5) * 2654435761 % 2**32
+        for number in range(1 + (draw >> 8) % 3 if "many" in self.menu else 1):
+            action = self.menu[(draw + number * 7) % len(self.menu)]
             if action != "many":
                 ACTIONS[action](self, price, 1 + (draw >> 4) % 4)
 
@@ -84,8 +85,8 @@ def _protect(worker: Worker, price: float, lots: int) -> None:
         trade.sl = price - STOP * 1.5 if trade.is_long else price + STOP * 1.5
 
 
-def _rest(worker: Worker, price: float, lots: int) -> None:
-    return None
+def rests(worker: Worker, price: float, lots: int = 0) -> None:
+    """Do nothing."""
 
 
 ACTIONS: Mapping[str, Callable[[Worker, float, int], None]] = {
@@ -99,7 +100,7 @@ ACTIONS: Mapping[str, Callable[[Worker, float, int], None]] = {
     "close one": _close_one,
     "part": _part,
     "protect": _protect,
-    "rest": _rest,
+    "rest": rests,
 }
 MENUS: Mapping[str, Sequence[str]] = {
     "market": "buy sell close buy rest".split(),
@@ -136,7 +137,7 @@ def _nothing_is_left(worker: Worker, price: float) -> None:
 
 
 # What a strategy does on a bar on which it goes wrong.
-WRONG: Mapping[str, Callable[[Worker, float], None]] = {
+WRONG: Mapping[str, Step] = {
     "raises": _raise,
     "size nan": _odd(float("nan")),
     "size inf": _odd(float("inf")),

@@ -97,7 +97,8 @@ def _at_true_price(call: Call, go: Go, firing: Firing, request: TradeRequest) ->
     shift = _shift(request.symbol, firing)
     if not shift or not request.price:
         return go(call)
-    reply = go(call.with_request(price=request.price - shift))
+    digits = firing.truth.ask("symbol_info", request.symbol).value.digits
+    reply = go(call.with_request(price=round(request.price - shift, digits)))
     if reply.value is None:
         return reply
     return Reply(changed(reply.value, request=changed(reply.value.request, price=request.price)), reply.error)
@@ -108,7 +109,9 @@ def _moved(call: Call, go: Go, firing: Firing) -> Reply:
     shift = _shift(call.args[0], firing) if reply.value is not None else 0.0
     if not shift:
         return reply
-    return Reply(changed(reply.value, bid=reply.value.bid + shift, ask=reply.value.ask + shift), reply.error)
+    digits = firing.truth.ask("symbol_info", call.args[0]).value.digits
+    bid, ask = (round(price + shift, digits) for price in (reply.value.bid, reply.value.ask))
+    return Reply(changed(reply.value, bid=bid, ask=ask), reply.error)
 
 
 def _shift(symbol: str, firing: Firing) -> float:
