@@ -305,7 +305,7 @@ class LiveTrader:
             self.final_account, self.final_positions = self.connector.account(), self.state.positions
             self.reporter.snapshot(force=True)
             self.reporter.publish(lambda: reason, force=True)
-        except LiveError as error:
+        except (LiveError, MarketEnded) as error:
             log.error("the end of the run could not be recorded", extra={"extra_data": {"reason": str(error)}})
 
     # what a run is

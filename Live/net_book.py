@@ -57,6 +57,10 @@ class NetBook:
         """The open trades of a symbol, oldest first."""
         return tuple(self._trades.get(symbol, {}).values())
 
+    def held_symbols(self) -> list[str]:
+        """Those on which our deals have left something open."""
+        return [symbol for symbol in self._trades if self.lots(symbol)]
+
     def lots(self, symbol: str) -> float:
         """What our deals explain of the net position: signed lots."""
         return round(math.fsum(trade.signed for trade in self.trades(symbol)), LOTS_DIGITS)

@@ -47,6 +47,7 @@ class TradeBook:
         self._exits: dict[str, list[Exit]] = defaultdict(list)  # by symbol, oldest first
         self._levels: dict[int, tuple[float | None, float | None]] = {}
         self._closed: dict[str, list[ClosedTrade]] = defaultdict(list)
+        self._left: dict[int, tuple[str, float]] = {}  # symbol and lots of open positions
 
     def __contains__(self, position_id: int) -> bool:
         return position_id in self._entries
@@ -54,6 +55,10 @@ class TradeBook:
     def knows(self, deal: int) -> bool:
         """Whether a deal was added."""
         return deal in self._seen
+
+    def left(self) -> dict[int, tuple[str, float]]:
+        """What the deals have left open: symbol and lots, by position."""
+        return dict(self._left)
 
     def opened_by(self, position_id: int) -> int:
         """The deal that opened a position: positions were opened in the order of these. One that is not known comes last."""
@@ -72,6 +77,7 @@ class TradeBook:
         self._known.add((deal.ticket, deal.position_id))
         self._seen.add(deal.ticket)
         entry = self._entries.get(deal.position_id)
+        self._note_left(deal)
         if deal.entry == "IN":
             self._entries[deal.position_id] = deal if entry is None else _together(entry, deal)
             return None
@@ -83,6 +89,13 @@ class TradeBook:
         self._exits[deal.symbol].append(made)
         self._closed[deal.symbol].append(_closed_trade(made, spec, tag))
         return made
+
+    def _note_left(self, deal: Deal) -> None:
+        _, before = self._left.get(deal.position_id, ("", 0.0))
+        lots = round(before + (deal.lots if deal.entry == "IN" else -deal.lots), 8)
+        self._left[deal.position_id] = (deal.symbol, lots)
+        if lots <= 0:
+            del self._left[deal.position_id]
 
     def note_levels(self, positions: Iterable[Position]) -> None:
         """Remember the stops of open positions, for when they are gone."""

@@ -11,6 +11,7 @@ import pytest
 
 from Backtest.simulated_terminal import SimulatedTerminal
 from Live.live_trader import Chosen, LiveTrader
+from Live.state_manager import StateManager
 from tests.desks import Desk, opened
 from tests.faulty_terminal import FaultyTerminal
 from tests.live_runs import WIDE_OPEN, Ran, eurusd, loaded, settings, simulated
@@ -81,7 +82,7 @@ def test_where_a_dealer_confirms_each_price_it_is_longer(tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", ["simulated", "paper"])
 def test_on_an_account_of_our_own_nothing_is_in_flight(kind: str, desk: Desk) -> None:
     setattr(desk.connector, kind, True)
-    assert desk.sync().quarantine_left() == 0
+    assert StateManager(desk.config, desk.connector, desk.record, desk.slot).quarantine_left() == 0
 
 
 @pytest.mark.parametrize("once", [False, True])

@@ -16,6 +16,7 @@ from Live.model import (
     UNSETTLED,
     AccountState,
     ClientOrderId,
+    Deal,
     Intent,
     Kind,
     Order,
@@ -29,6 +30,7 @@ from Live.model import (
 )
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.connector import WINDOW
+from Live.mt5_connector.shown import ShownOrder
 from Live.net_book import level_conflict, loosens
 from Live.risk import (
     Denial,
@@ -52,6 +54,7 @@ from Live.risk import (
 )
 from Live.state_manager.day import BrokersDay
 from Live.state_manager.deals import Deals
+from Live.state_manager.doubts import LOOKS, SECONDS_BETWEEN_LOOKS, Doubts
 from Live.state_manager.strangers import Strangers
 from Live.trade_book import account_of, open_trade, waiting_order
 
@@ -85,6 +88,7 @@ class StateManager:
         self._book, self._net = self._deals.book, self._deals.net
         self._day = BrokersDay(connector, record, slot)
         self.holds = Holds(record, slot, connector.clock)
+        self._doubts = Doubts(connector, self._deals, self.holds)
         self._rules = (
             TradingSwitchedOn(),
             QuarantineOver(),
@@ -114,11 +118,14 @@ class StateManager:
 
     def sync(self) -> bool:
         """Bring positions, deals and trades up to date with the terminal; True when a deal is new. Raises Unreachable."""
-        active = self._connector.active_orders()  # before the positions: an order that fills in between is seen twice, not never
-        held = self._connector.all_positions()
-        deals = self._connector.deals_since(max(0, self._looked_until - self._look_back))
-        self._connector.guard()  # what was shown is our account's
+        active, held, deals = self._look()
+        for _ in range(LOOKS - 1):
+            if not self._doubts.about(held, self._deals.fresh(deals)):
+                break
+            self._connector.clock.sleep(SECONDS_BETWEEN_LOOKS)
+            active, held, deals = self._look()
         fresh = self._deals.fresh(deals)
+        self._doubts.judge(self._doubts.about(held, fresh))
         rates = self._rates({deal.symbol for deal in fresh} | {position.symbol for position in self.positions})
         self._kinds = {order.ticket: order.kind for order in active}
         self._note_switches()
@@ -134,6 +141,13 @@ class StateManager:
         self._book.note_levels(self.positions)
         self._looked_until = self._connector.server_now()
         return bool(fresh)
+
+    def _look(self) -> tuple[tuple[ShownOrder, ...], tuple[Position, ...], tuple[Deal, ...]]:
+        active = self._connector.active_orders()  # before the positions: an order that fills in between is seen twice, not never
+        held = self._connector.all_positions()
+        deals = self._connector.deals_since(max(0, self._looked_until - self._look_back))
+        self._connector.guard()  # what was shown is our account's
+        return active, held, deals
 
     @property
     def waiting(self) -> tuple[Order, ...]:

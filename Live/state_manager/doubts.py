@@ -1,0 +1,51 @@
+"""Whether the positions that a terminal shows are what the deals have made them: one look proves nothing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from Live.errors import Unreachable
+from Live.holds import Holds
+from Live.model import Deal, Position
+from Live.mt5_connector import MT5Connector
+from Live.state_manager.deals import Deals
+
+EPSILON = 1e-9  # lots
+LOOKS = 3
+SECONDS_BETWEEN_LOOKS = 0.5  # lists may lag behind each other by some hundred milliseconds
+
+
+class Doubts:
+    """A position that is not shown, and whose closing deal is not there either, is waited for: a strategy that is told that it
+    holds nothing would enter again, and drop its exit. What stays unexplained keeps its symbol on hold.
+    """
+
+    def __init__(self, connector: MT5Connector, deals: Deals, holds: Holds) -> None:
+        self._connector, self._ours, self._holds = connector, deals, holds
+        self._since: dict[int | str, datetime] = {}  # by position, on a netting account by symbol
+
+    def about(self, held: Sequence[Position], fresh: Iterable[Deal]) -> dict[int | str, str]:
+        """The positions that contradict our deals, with their symbols."""
+        if self._ours.net is not None:
+            moved, there = {deal.symbol for deal in fresh}, {net.symbol for net in held}
+            return {symbol: symbol for symbol in self._ours.net.book.held_symbols() if symbol not in moved | there}
+        left = self._ours.book.left()
+        for deal in fresh:
+            symbol, lots = left.get(deal.position_id, (deal.symbol, 0.0))
+            left[deal.position_id] = (symbol, round(lots + (deal.lots if deal.entry == "IN" else -deal.lots), 8))
+        shown = {position.identifier: position.lots for position in held}
+        return {key: symbol for key, (symbol, lots) in left.items() if abs(shown.get(key, 0.0) - max(lots, 0.0)) > EPSILON}
+
+    def judge(self, doubts: Mapping[int | str, str]) -> None:
+        """Wait for what may only be late: raises Unreachable. What is late for too long goes on hold, and the rest goes on."""
+        now = self._connector.clock.now()
+        for key in self._since.keys() - doubts.keys():
+            del self._since[key]
+            self._holds.lift(f"position {key}", "it is what our deals have made it")
+        for key, symbol in doubts.items():
+            since = self._since.setdefault(key, now)
+            patience = 0.0 if self._connector.simulated else self._connector.spec(symbol).settle_seconds
+            name = f"the position on {symbol}" if key == symbol else f"position {key} on {symbol}"
+            if now - since < timedelta(seconds=patience):
+                raise Unreachable(f"{name} is not what its deals have made it: one of both is not shown yet")
+            text = f"{name} is not what its deals have made it, and nothing explains why: no entries on {symbol} until that is over"
+            self._holds.put(f"position {key}", symbol, text)
