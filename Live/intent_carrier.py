@@ -21,6 +21,7 @@ from Live.order_requests import (
 )
 from Live.risk import capped
 from Live.sizing import Sizing, TooSmall, check_affordable, lots_of_units, risk_lots, strategy_units, terms_at
+from Live.state_manager import Bare
 
 # Of a close: it is done, or there was nothing left to close.
 CLOSED_WELL = frozenset({Status.FILLED, Status.CANCELLED})
@@ -82,6 +83,21 @@ class IntentCarrier:
             return False
         # an entry may have taken a part only, of a trade that the intent names as a whole
         return (order.volume or 0.0) >= position.lots if old.kind is Kind.EXIT else self._desk.record.is_newest(old)
+
+    def cover(self, bare: Bare) -> None:
+        """Give a position the levels that it was to have: a broker may drop them, and a run may die between the fill and its stop."""
+        desk, held, levels = self._desk, bare.position, bare.levels
+        text = f"position {held.ticket} on {self._symbol} has no stop loss, its order asked for {levels.sl:g}: it is set now"
+        desk.record.event("NAKED_POSITION", text, severity="CRITICAL", details={"ticket": held.ticket, "sl": levels.sl, "tp": levels.tp})
+        bar, leg = bare.opener.intent.bar, f"{bare.opener.intent.number}{AGAIN}"
+        while desk.record.order(client_order_id(bar, Kind.SLTP, leg)) is not None:
+            leg += AGAIN
+        order_id = client_order_id(bar, Kind.SLTP, leg)
+        position = Ticket(held.identifier)
+        intent = Intent(order_id, bar, Kind.SLTP, leg, held.side.opposite, sl=levels.sl, tp=levels.tp, position=position)
+        desk.record.add_intent(intent)
+        if self._protect(intent) not in (Status.FILLED, Status.UNKNOWN):
+            desk.record.event("NAKED_POSITION", f"the stop loss of position {held.ticket} could not be set", severity="CRITICAL")
 
     def _failed_to_close(self, order: Order) -> bool:
         closes = order.intent.kind in (Kind.EXIT, Kind.PARTIAL) and order.status is not Status.PENDING

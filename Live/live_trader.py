@@ -190,6 +190,7 @@ class LiveTrader:
         """Before anything else: what an earlier run sent and did not see the end of. Returns what is proved not to have happened."""
         absent = []
         self.state.sync()
+        self._cover()
         while self._must_look_on() and not self._interrupted():
             absent += self.executor.settle(self._decide_again)
             self.state.sync()
@@ -197,6 +198,12 @@ class LiveTrader:
                 self.clock.sleep(SECONDS_BETWEEN_READS, self._interrupted)
         self.state.check_ownership()
         return absent
+
+    def _cover(self) -> None:
+        """No position is left without the stop loss that it was to have."""
+        for bare in self.state.take_bare():
+            if (trader := self.traders.get(bare.position.symbol)) is not None:
+                trader.cover(bare)
 
     def _must_look_on(self) -> bool:
         """A run of one turn has no later one for the entries that wait until a start is over."""
@@ -224,6 +231,7 @@ class LiveTrader:
             if not self.connector.ensure_connected():
                 raise Unreachable("the terminal is not connected")
             self.state.sync()
+            self._cover()
             self.state.open_day(self.connector.account())
             self._carry_out_again(self.executor.settle(self._decide_again))
             self.bars += sum(self._symbol_turn(trader) for trader in self.traders.values())

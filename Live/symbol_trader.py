@@ -15,6 +15,7 @@ from Live.bar_watch import BarWatch
 from Live.desk import Desk
 from Live.intent_carrier import IntentCarrier
 from Live.model import BarId, Intent, Order, Status
+from Live.state_manager import Bare
 from Live.trade_book import facts_of
 
 log = logging.getLogger("LiveTrader")
@@ -83,6 +84,10 @@ class SymbolTrader:
         for bar in dict.fromkeys(pending):
             orders = desk.record.orders_of(bar)
             self._carrier.carry_out([order.intent for order in orders if order.status is Status.PENDING], orders)
+
+    def cover(self, bare: Bare) -> None:
+        """Give a position the stop loss that it was to have."""
+        self._carrier.cover(bare)
 
     def decide_again(self, order: Order) -> None:
         """Put down what takes the place of an order that is proved not to have happened, where it is still wanted."""

@@ -204,6 +204,14 @@ class AuditLogger:
         sql = "SELECT client_order_id FROM orders WHERE slot = ? AND kind = ? AND position_ticket = ? ORDER BY id DESC LIMIT 1"
         return bool(self._value(sql, str(intent.bar.slot), intent.kind.value, intent.position) == intent.order_id)
 
+    def orders_about(self, slot: Slot, position: int) -> list[Order]:
+        """Our orders that close or protect this position, oldest first."""
+        return self._orders("slot = ? AND position_ticket = ?", str(slot), position)
+
+    def levels_seen(self, slot: Slot) -> list[tuple[int, float | None, float | None]]:
+        """Ticket, stop loss and take profit of each position, as they were last put down."""
+        return [tuple(row) for row in self._rows("SELECT ticket, sl, tp FROM positions WHERE slot = ?", str(slot))]
+
     def orders_with(self, statuses: Iterable[Status], slot: Slot) -> list[Order]:
         """Our orders in these states, oldest first."""
         names = [status.value for status in statuses]

@@ -83,12 +83,24 @@ class Deals:
             self._record.add_fill(part, self._slot, order.intent.order_id if order else None)
         if order is not None and order.status in OVER and order.intent.side is deal.side:
             self._note_late_fill(order, deal)
+        if order is not None and order.intent.kind is Kind.ENTRY and order.intent.side is deal.side:
+            self._note_slippage(order, deal)
         for part in parts:
             made = self.book.add(part, self.spec(part.symbol), self.tag_of(part.position_id))
             if made is not None:
                 flattened = order is not None and order.intent.kind is Kind.FLATTEN
                 by_others = self.net is not None and order is None and deal.reason == EXPERT
                 self._add_trade(made, KILL_SWITCH if flattened else BY_HAND if by_others else made.reason)
+
+    def _note_slippage(self, order: Order, deal: Deal) -> None:
+        """Market execution knows no limit of slippage: what was filled too far from the price that was sent is told."""
+        asked = (order.request or {}).get("price")
+        limit = self._connector.config.price_collar_pct
+        worse = (deal.price / asked - 1) * 100 * deal.side.sign if isinstance(asked, float) and asked > 0 else 0.0
+        if worse > limit:
+            name = f"deal {deal.ticket} on {deal.symbol}"
+            text = f"{name} was filled at {deal.price:g}, {worse:.3g} % worse than {asked:g}; PRICE_COLLAR_PCT allows {limit:g}"
+            self._record.event("SLIPPAGE", text, severity="CRITICAL", details={"deal": deal.ticket, "percent": worse})
 
     def _note_late_fill(self, order: Order, deal: Deal) -> None:
         """An order that was over, for all we knew, has been filled, or filled further: it is kept, and a person must know."""

@@ -52,6 +52,7 @@ from Live.risk import (
     first_denial,
     measured,
 )
+from Live.state_manager.cover import Bare, Cover
 from Live.state_manager.day import BrokersDay
 from Live.state_manager.deals import Deals
 from Live.state_manager.doubts import LOOKS, SECONDS_BETWEEN_LOOKS, Doubts
@@ -88,6 +89,7 @@ class StateManager:
         self._book, self._net = self._deals.book, self._deals.net
         self._day = BrokersDay(connector, record, slot)
         self.holds = Holds(record, slot, connector.clock)
+        self._cover, self._bare = Cover(record, slot, self._deals), list[Bare]()
         self._doubts = Doubts(connector, self._deals, self.holds)
         self._rules = (
             TradingSwitchedOn(),
@@ -138,9 +140,15 @@ class StateManager:
         else:
             self._see(held, rates)
         self.strangers.see(self._others, active, deals)
+        self._bare += self._cover.see(self.positions)
         self._book.note_levels(self.positions)
         self._looked_until = self._connector.server_now()
         return bool(fresh)
+
+    def take_bare(self) -> list[Bare]:
+        """The positions that have shown up without the stop loss that they were to have, each once."""
+        bare, self._bare = self._bare, []
+        return bare
 
     def _look(self) -> tuple[tuple[ShownOrder, ...], tuple[Position, ...], tuple[Deal, ...]]:
         active = self._connector.active_orders()  # before the positions: an order that fills in between is seen twice, not never
