@@ -312,13 +312,13 @@ class OrderExecutor:
             self._settlement.await_fill(plan.intent, answer.field("order"), self._kill_switch.is_on)
 
     def _note_what_it_says_of_trading(self, symbol: str, tried: _Tried) -> None:
-        """An answer that programs may not trade, or one that nobody has read, keeps entries back, whatever the flags say."""
+        """An answer that programs may not trade where no switch shows it, or one that nobody has read, keeps entries back."""
         answer, code = tried.answer, tried.answer.retcode
         switch = answer.error[0] if answer.result is None else code
         if tried.sent and tried.verdict.outcome is Outcome.ACCEPTED:
             self._holds.lift(TRADING_OFF, "the server has accepted an order")
             self._holds.lift(f"{TRADING_OFF} on {symbol}", "the server has accepted an order")
-        elif switch in SWITCHES:
+        elif switch in SWITCHES and not self._is_shown_off(switch):
             of_symbol = switch == TRADE_DISABLED
             where = symbol if of_symbol else EVERYWHERE
             which = f"entries on {symbol}" if of_symbol else "entries"
@@ -327,6 +327,13 @@ class OrderExecutor:
         elif tried.sent and answer.result is not None and code not in RETCODES:
             text = f"an order was answered with {code}, which is no documented return code: no entries until a person has looked"
             self._holds.put(f"answer {code}", EVERYWHERE, text, event_type="CONTRACT_BROKEN", answer=fields(answer.result))
+
+    def _is_shown_off(self, switch: int) -> bool:
+        """Whether the terminal says by itself that this is off: then entries wait until it says that it is on."""
+        try:
+            return SWITCHES[switch] in self._connector.switched_off()
+        except Unreachable:
+            return False
 
     def _is_gone(self, request: Mapping[str, Any]) -> bool:
         """Whether what a request is about, a position or a waiting order, is certainly not there any more."""
