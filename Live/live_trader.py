@@ -292,10 +292,11 @@ class LiveTrader:
         """Whatever else fails: the trader leaves with the kill switch's exit code."""
         reason = str(stop)
         try:
-            self.record.event("KILL_SWITCH", reason, severity="CRITICAL")
-            # removing the file must not send what was decided before it was there
-            for order in self.record.orders_with((Status.PENDING,), self.slot):
-                self.executor.refuse(order.intent.order_id, Status.CANCELLED, "the emergency stop file appeared before it was sent")
+            with self.record.transaction(durable=True):
+                self.record.event("KILL_SWITCH", reason, severity="CRITICAL")
+                # removing the file must not send what was decided before it was there
+                for order in self.record.orders_with((Status.PENDING,), self.slot):
+                    self.executor.refuse(order.intent.order_id, Status.CANCELLED, "the emergency stop file appeared before it was sent")
             if self.config.kill_switch_action == "flatten" and (left := flatten(self.desk)):
                 reason += f"; still open: {', '.join(str(position.ticket) for position in left)}"
         except (LiveError, MarketEnded) as error:

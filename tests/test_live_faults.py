@@ -12,7 +12,7 @@ from Backtest.simulated_terminal import SimulatedTerminal, parity_account, retai
 from Live.audit_logger import AuditLogger
 from Live.live_trader import LiveTrader
 from Live.model import Status
-from tests.crash_points import after
+from tests.crash_points import after, before
 from tests.faulty_terminal import Fault, FaultyTerminal, answer_lost, answered, without_answer
 from tests.live_runs import Ran, eurusd, loaded, run_live
 
@@ -139,6 +139,21 @@ def test_an_exit_that_is_given_up_is_told_and_decided_again_also_where_the_trade
     assert statuses(ran) == [("ENTRY", "FILLED"), ("SLTP", "FILLED"), ("EXIT", "ABSENT"), ("EXIT", "FILLED")]
     assert ran.count("events", "event_type = 'MISSED_BY_SAFETY'") == 1
     assert ran.trader.final_positions == ()
+
+
+def test_a_stop_is_told_together_with_what_it_takes_back_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die() -> None:
+        raise ConnectionResetError
+
+    stop = tmp_path / "EMERGENCY_STOP"
+    with monkeypatch.context() as patch:
+        patch.setattr(AuditLogger, "move", AuditLogger.move)
+        before(AuditLogger, "move", lambda _record, _order_id, to, **_: to is Status.CANCELLED)(die)
+        with pytest.raises(ConnectionResetError):
+            run(tmp_path, lambda terminal: terminal.before.update(order_check=stop.touch))
+    stop.unlink()
+    stopped = run(tmp_path, lambda terminal: terminal.before.update(order_check=stop.touch))
+    assert (stopped.code, statuses(stopped), stopped.count("events", "event_type = 'KILL_SWITCH'")) == (10, [("ENTRY", "CANCELLED")], 1)
 
 
 def test_a_close_of_a_part_that_was_not_delivered_is_not_decided_again(tmp_path: Path) -> None:

@@ -155,6 +155,7 @@ def _in_the_stop() -> dict[str, Point]:
     }
     emergencies = {
         "before the emergency stop is told": before(AuditLogger, "event", _event("KILL_SWITCH")),
+        "after the emergency stop was told": after(LiveTrader, "_halt"),
         "before a position is flattened": before(MT5Connector, "order_send", _sends("a close")),
         "after a position was flattened": after(MT5Connector, "order_send", _sends("a close")),
         "before the stopped run is closed": before(AuditLogger, "end_run"),
