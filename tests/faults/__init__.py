@@ -3,6 +3,8 @@
     python -m tests.faults --schedules 1000 --seed 1 --jobs 2
     python -m tests.faults --matrix
     python -m tests.faults --replay tests/faults/regressions/FILE.json
+    python -m tests.faults.kills --kills 500 --seed 1          # real processes, the broker living on in another one
+    python -m tests.faults.powercuts --cuts 200 --seed 1       # a disk under SQLite that loses what was not synced
 
 A case (`case`) is a world, a schedule of faults and a seed: the same case is the same run, to the last row and call. It is put
 on stage (`stage`): a simulated broker that lives on, and one real trader after the other on the same record, each started when

@@ -3,8 +3,6 @@
 Time is virtual, and the broker's: it passes while a trader sleeps, and while there is no trader, as `pass_time` says.
 """
 
-import os
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -172,8 +170,3 @@ class DistantClock:
     def sleep(self, seconds: float, interrupted: Callable[[], bool] = lambda: False) -> None:
         if seconds > 0 and not interrupted() and self._terminal.ask(SLEEP, seconds) == ENDED:
             raise MarketEnded(ENDED)
-
-
-def die() -> None:
-    """As by `kill -9`: nothing of this process goes on."""
-    os.kill(os.getpid(), signal.SIGKILL)
