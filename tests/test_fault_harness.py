@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import Case, Event, World, run_case
+from tests.faults import Case, Event, World, matrix, run_case, shrunk
 from tests.faults.campaign import REGRESSIONS, compared
+from tests.faults.matrix import Cell
 from tests.faults.running import Result
+from tests.faults.shrinking import fewest
 
 SEEDS = range(3000, 3015)
 
@@ -44,3 +46,43 @@ def test_a_trader_that_is_killed_leaves_what_was_committed_and_another_one_goes_
     result = run_case(Case(5, World(menu="market"), tuple(kills)))
     assert not result.breaches, told(result)
     assert (result.tally.kills, result.tally.hits["killed"]) == (3, 3)
+
+
+# the crash matrix
+
+SLICE = list(matrix.cells())[::4]
+
+
+@pytest.mark.parametrize("cell", SLICE, ids=lambda cell: f"{cell.scene}-{'netting' if cell.netting else 'hedging'}-{cell.outcome}")
+def test_a_trader_that_is_killed_at_any_point_of_an_order_neither_doubles_nor_loses_it(cell: Cell) -> None:
+    kills = matrix.kills(cell)
+    for passage in kills[:: max(1, len(kills) // 3)]:
+        result = run_case(cell.killed_at(passage))
+        assert not result.breaches, f"killed at {matrix.points(cell)[passage - 1]}\n{told(result)}"
+        assert result.tally.kills == 1
+
+
+def test_the_matrix_has_every_kind_of_order_account_and_outcome() -> None:
+    cells = list(matrix.cells())
+    assert len(cells) == 2 * (4 * 7 + 3 * 6)
+    for cell in (cells[0], cells[-1]):
+        labels = {matrix.points(cell)[passage - 1] for passage in matrix.kills(cell)}
+        assert {"commit SUBMITTED", "committed SUBMITTED", "look for the stop file"} <= labels
+        assert any(label.startswith("call order_send/") for label in labels)
+        assert any(label.startswith("answer order_send/") for label in labels)
+
+
+# shrinking
+
+
+def test_a_schedule_is_shrunk_to_what_fails() -> None:
+    events = [Event({"at": float(number)}, "hand_opens") for number in range(20)]
+    left = fewest(events, lambda plan: {3.0, 11.0} <= {event.when["at"] for event in plan})
+    assert [event.when["at"] for event in left] == [3.0, 11.0]
+    assert fewest(events, lambda plan: True) == []
+
+
+def test_a_world_is_made_plainer_as_long_as_it_fails() -> None:
+    case = Case(1, World(drift=8, commission=True, calendar="wild"), (Event({"at": 1.0}, "twin"),))
+    small = shrunk(case, "I1", fails=lambda each: each.world.calendar == "wild")
+    assert (small.plan, small.world) == ((), World(calendar="wild"))

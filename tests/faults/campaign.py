@@ -7,12 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from tests.faults.case import Case
+from tests.faults.matrix import Cell
 from tests.faults.oracles import Breach
 from tests.faults.running import Result, run_case, silence
 from tests.faults.shrinking import shrunk
 
+Item = TypeVar("Item")
+Came = TypeVar("Came")
 REGRESSIONS = Path(__file__).parent / "regressions"
 TWICE = 50  # every so many seeds, a case is run twice, the second time in another time zone
 ZONES = ("Pacific/Kiritimati", "Pacific/Pago_Pago", "America/New_York", "Asia/Kolkata", "Europe/Berlin", "UTC")
@@ -59,14 +63,26 @@ class Summary:
         return self.schedules / self.seconds if self.seconds else 0.0
 
 
+Matrix = dict[Cell, Summary]
+
+
 def of_seeds(seeds: Sequence[int], jobs: int, told: Callable[[Result], None] = lambda _: None) -> Summary:
     """Run the cases of these seeds."""
     return _counted(_results(_of_seed, seeds, jobs), told)
 
 
-def of_cases(cases: Sequence[Case], jobs: int, told: Callable[[Result], None] = lambda _: None) -> Summary:
-    """Run these cases."""
-    return _counted(_results(run_case, cases, jobs), told)
+def of_matrix(killed: Sequence[tuple[Cell, int]], jobs: int, told: Callable[[Result], None] = lambda _: None) -> Matrix:
+    """Kill the trader at each of these points."""
+    rows: Matrix = {}
+    for cell, result in _results(_of_kill, killed, jobs):
+        rows.setdefault(cell, Summary()).add(result)
+        told(result)
+    return rows
+
+
+def _of_kill(killed: tuple[Cell, int]) -> tuple[Cell, Result]:
+    cell, passage = killed
+    return cell, run_case(cell.killed_at(passage))
 
 
 def _counted(results: Iterable[Result], told: Callable[[Result], None]) -> Summary:
@@ -79,7 +95,7 @@ def _counted(results: Iterable[Result], told: Callable[[Result], None]) -> Summa
     return summary
 
 
-def _results(run: Callable[..., Result], among: Sequence[object], jobs: int) -> Iterator[Result]:
+def _results(run: Callable[[Item], Came], among: Sequence[Item], jobs: int) -> Iterator[Came]:
     if jobs == 1:
         silence()
         yield from map(run, among)

@@ -56,17 +56,26 @@ def cells() -> Iterator[Cell]:
 
 
 @functools.cache
+def points(cell: Cell) -> tuple[str, ...]:
+    """All points that the traders of a cell pass."""
+    return tuple(points_of(cell.case))
+
+
 def passages(cell: Cell) -> range:
     """The points that are passed while the cell's order is under way, counted from the beginning."""
-    points = [""] + points_of(cell.case)
-    sends = [number for number, point in enumerate(points) if point.startswith("call order_send/")]
+    passed = ["", *points(cell)]
+    sends = [number for number, point in enumerate(passed) if point.startswith("call order_send/")]
     send = sends[SCENES[cell.scene].send - 1]
-    decided = max(number for number in range(send) if points[number] in ("commit decision", "commit PENDING"))
-    begins = max(number for number in range(decided) if points[number] == "begin")
-    ends = next((number for number in range(send, len(points)) if points[number] == "write bars"), len(points))
+    decided = max(number for number in range(send) if passed[number] in ("commit decision", "commit PENDING"))
+    begins = max(number for number in range(decided) if passed[number] == "begin")
+    ends = next((number for number in range(send, len(passed)) if passed[number] == "write bars"), len(passed))
     return range(begins, ends)
 
 
-def label(cell: Cell, passage: int) -> str:
-    """The name of a point."""
-    return points_of(cell.case)[passage - 1]
+def kills(cell: Cell) -> list[int]:
+    """Where the trader is killed. Between a question's answer and the next point nothing happens outside of it: one of them is enough."""
+    return [number for number in passages(cell) if not _is_an_answer(points(cell)[number - 1])]
+
+
+def _is_an_answer(point: str) -> bool:
+    return point.startswith("answer ") and not point.startswith("answer order_send/")

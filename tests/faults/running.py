@@ -61,6 +61,14 @@ def run_case(case: Case, folder: Path | None = None) -> Result:
     return _in_a_folder(folder, lambda made: _run(Stage(case, made)))
 
 
+def staged(case: Case, folder: Path) -> Stage:
+    """The stage of a case that was run in this folder, which stays."""
+    stage = Stage(case, folder)
+    with _alone(folder):
+        _run(stage)
+    return stage
+
+
 def points_of(case: Case) -> list[str]:
     """All points that the traders of a case pass, in order."""
     points: list[str] = []
