@@ -36,6 +36,7 @@ from Live.outcomes import ALREADY_GONE, DONE, NO_CHANGES, RETCODES, SWITCHES, Ou
 
 log = logging.getLogger("LiveTrader")
 
+QUOTE_SECONDS = 30.0  # what takes longer than this to check is not sent on the quote that it began with
 RETRY_SECONDS = 30.0  # an order that was not filled within this, or a fifth of its bar, is not the order that was decided
 RETRY_BARS = 0.2
 INVALID_PRICE, TRADE_DISABLED = 10015, 10017
@@ -76,6 +77,7 @@ class _Plan:
     instead: Instead  # what is asked for where the price of a waiting order is refused, because the market is beyond it
     facts: Facts = dict  # what it was sized by and what its gate has measured, for the record
     quote: Quote | None = None  # at which the newest attempt was made
+    quoted_at: datetime | None = None  # by our clock
     filling_changed: bool = False
     refused: _Tried | None = None  # the attempt before
 
@@ -207,6 +209,7 @@ class OrderExecutor:
     def _attempt(self, plan: _Plan) -> _Tried | None:
         """One attempt with everything fresh; None when the order has ended without it."""
         self._connector.check_in()
+        plan.quoted_at = self._clock.now()
         quote = self._connector.quote(plan.intent.symbol)
         plan.quote, plan.request = quote, at_quote(plan.request, quote, filling=plan.fillings[0] if plan.fillings else None)
         if (sentence := self._forbidden(plan, quote)) is not None:
@@ -229,6 +232,8 @@ class OrderExecutor:
         """The attempt on disk, a last look at the stop file, the call."""
         self._kill_switch.check()
         identity = self._connector.guard()  # the checks before have taken their time
+        if plan.quoted_at is not None and (took := (self._clock.now() - plan.quoted_at).total_seconds()) > QUOTE_SECONDS:
+            raise Unreachable(f"the checks took {took:.0f} s, so that the quote is old; nothing was sent")
         request, order_id = plan.request, plan.intent.order_id
         quote = None if plan.quote is None else {"bid": plan.quote.bid, "ask": plan.quote.ask}
         payload = {"request": request, "quote": quote, "before": before, "account": identity._asdict()}
