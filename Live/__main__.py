@@ -1,4 +1,4 @@
-"""`python -m Live VERB`: run, dashboard, doctor, explain."""
+"""`python -m Live VERB`: run, stop, resume, dashboard, doctor, explain and so on."""
 
 import os
 import sys
@@ -61,6 +61,40 @@ def run(strategy: str, params: tuple[str, ...], **given: Any) -> int:
     asked = Asked(strategy, params, file, **{name: given.pop(name) for name in ("once", "fresh", "allow_lookahead")})
     flags = {"sim_speed": given.pop("speed"), "sim_prices": _prices(given.pop("data")), **given}
     return trade_strategy(asked, load_config(flags, file, os.environ))
+
+
+@cli.command(context_settings=HELP)
+@click.option("--flatten", is_flag=True, help="Close our positions first, whatever KILL_SWITCH_ACTION says.")
+@click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
+@click.option("--db", metavar="FILE", help="The record of the trader to stop (AUDIT_DB_PATH).")
+def stop(env_file: str | None, db: str | None, *, flatten: bool) -> int:
+    """Emergency stop: nothing more is sent, our waiting orders go, the trader leaves. It holds until `resume`."""
+    from Live.stopping import stop as stop_trading
+
+    return stop_trading(_of_record(env_file, db), flatten=flatten)
+
+
+@cli.command(context_settings=HELP)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
+@click.option("--db", metavar="FILE", help="The record of the trader that was stopped (AUDIT_DB_PATH).")
+def resume(env_file: str | None, db: str | None, *, yes: bool) -> int:
+    """Lift an emergency stop: remove its file, and let a trader start again."""
+    from Live.stopping import resume as lift
+
+    def confirm(what: str) -> bool:
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"{what}. Say --yes to lift the stop: nobody can be asked here")
+        return click.confirm(f"{what}. Lift the stop?")
+
+    return lift(_of_record(env_file, db), confirm=confirm)
+
+
+def _of_record(env_file: str | None, db: str | None) -> LiveConfig:
+    path = _absolute(db)
+    return load_config({"audit_db_path": None if path is None else str(path)}, _absolute(env_file), os.environ)
 
 
 @cli.command(context_settings=HELP)

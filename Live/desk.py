@@ -10,6 +10,7 @@ from Backtest.sizing import Foreseen
 from Live.audit_logger import AuditLogger
 from Live.backtesting_bridge import BacktestingBridge
 from Live.config import LiveConfig
+from Live.kill_switch import StopSwitch
 from Live.model import Slot
 from Live.mt5_connector import MT5Connector
 from Live.order_executor import OrderExecutor
@@ -45,6 +46,7 @@ class Desk:
     bridge: BacktestingBridge
     slot: Slot
     timeframe: Timeframe
+    switch: StopSwitch
     foresight: Foresight | None = None  # only of a terminal that fills as a backtest does
     replayed: Replayed | None = None  # only of a terminal that replays a price file
 

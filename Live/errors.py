@@ -11,6 +11,7 @@ class LiveError(Exception):
     ├── AnotherInstance    somebody else trades with this account or record: do not start (7)
     ├── RecordFailed       it cannot be recorded: send nothing more (1)
     └── KillSwitch         the stop file is there: send nothing more, leave (10)
+        └── Interrupted    a signal asks for it: the same, but the next start trades again (0, or 130 after Ctrl-C)
     """
 
     exit_code = 1
@@ -57,6 +58,14 @@ class RecordFailed(LiveError):
 
 
 class KillSwitch(LiveError):
-    """The emergency stop file exists."""
+    """The emergency stop file exists, or the stop is on record."""
 
     exit_code = 10
+
+
+class Interrupted(KillSwitch):
+    """Somebody asks this one run to end. `exit_code` is what it ends with."""
+
+    def __init__(self, sentence: str, exit_code: int) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code

@@ -1,4 +1,4 @@
-"""Closing everything that is ours, when the emergency stop asks for it (KILL_SWITCH_ACTION=flatten)."""
+"""What the emergency stop does at the terminal: our waiting orders go, and our positions too where that is asked for."""
 
 import logging
 
@@ -15,9 +15,9 @@ ROUNDS = 3
 SECONDS_BETWEEN_ROUNDS = 1.0
 
 
-def flatten(desk: Desk) -> tuple[Position, ...]:
-    """Take our waiting orders away and close our positions, each by itself: one that cannot be closed does not keep the others
-    open. Returns the positions that are left.
+def stand_down(desk: Desk, *, positions: bool) -> tuple[int, ...]:
+    """Take our waiting orders away, and with `positions` close these, each by itself: one that cannot be closed does not keep
+    the others open. Returns the tickets of what should have gone and is left.
 
     The stop file must not be in the way of these orders, so they go through an executor that does not look for it.
     """
@@ -27,17 +27,18 @@ def flatten(desk: Desk) -> tuple[Position, ...]:
         if number:
             desk.connector.clock.sleep(SECONDS_BETWEEN_ROUNDS)
         try:
+            executor.settle()  # an order whose answer was lost may be one that waits
             desk.state.sync()
         except Unreachable as error:
             log.error("positions cannot be read", extra={"extra_data": {"reason": str(error)}})
             continue
         for order in desk.state.active:
             _take_away(order, desk, executor, number)
-        for position in desk.state.positions:
+        for position in desk.state.positions if positions else ():
             _close(position, desk, executor, number)
-        if not _left(desk):
+        if _is_done(desk, positions=positions):
             return ()
-    return desk.state.positions
+    return _left(desk, positions=positions)
 
 
 def _take_away(order: Order, desk: Desk, executor: OrderExecutor, number: int) -> None:
@@ -73,9 +74,14 @@ def _close(position: Position, desk: Desk, executor: OrderExecutor, number: int)
         log.error("position not closed", extra={"extra_data": {"ticket": position.ticket, "reason": str(error)}})
 
 
-def _left(desk: Desk) -> bool:
+def _is_done(desk: Desk, *, positions: bool) -> bool:
     try:
         desk.state.sync()
     except Unreachable:
-        return True  # not proved
-    return bool(desk.state.positions or desk.state.active)
+        return False  # not proved
+    return not _left(desk, positions=positions)
+
+
+def _left(desk: Desk, *, positions: bool) -> tuple[int, ...]:
+    held = [position.ticket for position in desk.state.positions] if positions else []
+    return (*(order.ticket or 0 for order in desk.state.active), *held)

@@ -2,9 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Self
 
 from Live.config import LiveConfig
-from Live.errors import KillSwitch
+from Live.errors import Interrupted, KillSwitch
+
+FLATTEN = "flatten"  # in the name of a stop file: our positions are to be closed first
+LIFTED_BY = "python -m Live resume lets it trade again"
 
 
 class KillSwitchFile:
@@ -19,7 +23,7 @@ class KillSwitchFile:
         self._folders = tuple(dict.fromkeys(folder.resolve() for folder in folders)) if enabled else ()
 
     @classmethod
-    def of(cls, config: LiveConfig) -> "KillSwitchFile":
+    def of(cls, config: LiveConfig) -> Self:
         """The switch that the settings describe."""
         return cls(config.kill_switch_file, enabled=config.enable_kill_switch)
 
@@ -28,13 +32,31 @@ class KillSwitchFile:
         """Where to put the file; None when the switch is off."""
         return self._folders[0] / self._name if self._folders else None
 
+    @property
+    def flattening_path(self) -> Path | None:
+        """Where to put the file that asks for our positions to be closed, too; None when the switch is off."""
+        return None if self.path is None else self.path.with_name(f"{self._name}_{FLATTEN.upper()}")
+
+    def all_found(self) -> tuple[Path, ...]:
+        """The files that are there; a folder that cannot be read stands for one."""
+        return tuple(found for folder in self._folders for found in self._found_in(folder))
+
     def found(self) -> Path | None:
-        """The file that is there, if any; a folder that cannot be read stands for it."""
-        return next(filter(None, map(self._found_in, self._folders)), None)
+        """One of them, if there is any."""
+        return next(iter(self.all_found()), None)
+
+    def asks_to_flatten(self) -> bool:
+        """Whether a file that is there says in its name that our positions are to be closed: EMERGENCY_STOP_FLATTEN."""
+        rest = len(self._name)
+        return any(FLATTEN in found.name[rest:].casefold() for found in self.all_found() if found not in self._folders)
 
     def is_on(self) -> bool:
-        """Whether trading must stop."""
+        """Whether the emergency stop is on."""
         return self.found() is not None
+
+    def is_asked(self) -> bool:
+        """Whether anything asks the trader to leave."""
+        return self.is_on()
 
     def check(self) -> None:
         """Raise KillSwitch when it is on."""
@@ -42,13 +64,35 @@ class KillSwitchFile:
         if found in self._folders:
             raise KillSwitch(f"{found} cannot be read, so nobody can tell whether {self._name} is there: nothing more is sent")
         if found is not None:
-            raise KillSwitch(f"{found} exists: nothing more is sent; remove it to trade again")
+            raise KillSwitch(f"{found} exists: nothing more is sent")
 
-    def _found_in(self, folder: Path) -> Path | None:
+    def _found_in(self, folder: Path) -> list[Path]:
+        beginning = self._name.casefold()
         try:
             with os.scandir(folder) as entries:
-                beginning = self._name.casefold()
-                found = next((entry.name for entry in entries if entry.name.casefold().startswith(beginning)), None)
+                return [folder / entry.name for entry in entries if entry.name.casefold().startswith(beginning)]
         except OSError:
-            return folder
-        return None if found is None else folder / found
+            return [folder]
+
+
+class StopSwitch(KillSwitchFile):
+    """What may end one run: a file that was seen once stays seen, and a signal asks for the same way out."""
+
+    _seen: tuple[Path, ...] = ()
+    _interruption: Interrupted | None = None
+
+    def interrupt(self, why: Interrupted) -> None:
+        """From now on nothing more is sent; the first reason is the one that counts."""
+        self._interruption = self._interruption or why
+
+    def all_found(self) -> tuple[Path, ...]:
+        self._seen = tuple(dict.fromkeys((*self._seen, *super().all_found())))
+        return self._seen
+
+    def is_asked(self) -> bool:
+        return self._interruption is not None or self.is_on()
+
+    def check(self) -> None:
+        super().check()
+        if self._interruption is not None:
+            raise self._interruption

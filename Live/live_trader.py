@@ -20,9 +20,9 @@ from Live.audit_logger import AuditLogger, to_json
 from Live.backtesting_bridge import BacktestingBridge
 from Live.config import LiveConfig
 from Live.desk import Desk
-from Live.errors import KillSwitch, LiveError, Unreachable, WrongAccount
-from Live.flatten import flatten
-from Live.kill_switch import KillSwitchFile
+from Live.errors import Interrupted, KillSwitch, LiveError, Unreachable, WrongAccount
+from Live.flatten import stand_down
+from Live.kill_switch import LIFTED_BY, StopSwitch
 from Live.locks import hold_account, hold_symbols
 from Live.model import AccountState, Magic, Order, Position, Slot, Status
 from Live.mt5_connector import MT5Connector, OpenedTerminal
@@ -32,6 +32,7 @@ from Live.order_executor import SECONDS_BETWEEN_READS, OrderExecutor
 from Live.outcomes import SWITCHES
 from Live.reporter import Reporter, versions
 from Live.state_manager import StateManager
+from Live.stop_latch import latch, refuse, stop_on_record
 from Live.strategy_watch import StrategyWatch
 from Live.symbol_trader import SymbolTrader
 
@@ -87,7 +88,7 @@ class LiveTrader:
         kind = {"simulated": terminal.name == "simulated", "paper": terminal.name == "paper"}
         self.connector = MT5Connector(config, terminal.functions, terminal.clock, **kind)
         self._once, self._watcher = once, watcher or Watcher()
-        self._kill_switch = KillSwitchFile.of(config)
+        self._switch = StopSwitch.of(config)
         self._signalled: int | None = None
         self._told_lost = False  # the outage that is going on is on record
         self._silent: set[str] = set()  # symbols that could not be read
@@ -98,11 +99,14 @@ class LiveTrader:
     def run(self) -> int:
         """Trade until the kill switch, a signal, the end of the replay or, with `once`, the first decided bar."""
         with self._resources:
+            self._resources.enter_context(_signals(self._on_signal))
             self._start()
             code, reason = 1, "it failed"
             try:
                 self._take_up()
                 code, reason = self._loop()
+            except Interrupted as why:
+                code, reason = why.exit_code, str(why)
             except KillSwitch as stop:
                 code, reason = self._halt(stop)
             except MarketEnded:
@@ -121,11 +125,12 @@ class LiveTrader:
 
     def _start(self) -> None:
         """Record, terminal, account and its lock: up to the row of this run."""
-        self._kill_switch.check()
         self.record = AuditLogger(self.config.audit_db_path, self.clock, secrets=self.config.secrets)
         self._resources.callback(self.record.close)
-        self.connector.connect(self._kill_switch.is_on)
+        self._refuse_stopped()
+        self.connector.connect(self._switch.is_asked)
         self._resources.callback(self.connector.shutdown)
+        self._refuse_stopped()
         account = self.connector.account()
         self.initial_equity, self.final_account = account.equity, account
         self.final_positions: tuple[Position, ...] = ()
@@ -142,6 +147,22 @@ class LiveTrader:
         self.state = StateManager(self.config, self.connector, self.record, self.slot, look_back=self._look_back())
         self.reporter = Reporter(self.config, self.connector, self.record, self.state, self.terminal.machine)
         self.strategy_watch = StrategyWatch(self.strategy, self.record)
+
+    def _refuse_stopped(self) -> None:
+        """Before the run is on record: leave as it would later, and let the next start know of the stop."""
+        try:
+            self._switch.check()
+        except Interrupted:
+            raise
+        except KillSwitch as stop:
+            self._latch(str(stop))
+        refuse(stop_on_record(self.record))
+
+    def _latch(self, reason: str) -> None:
+        latch(self.record, reason, self.terminal.machine.now(), flatten=self._flattens())
+
+    def _flattens(self) -> bool:
+        return self.config.kill_switch_action == "flatten" or self._switch.asks_to_flatten()
 
     def _refuse_hedging(self) -> None:
         """What holds trades of both sides at once has no place where there is one net position."""
@@ -169,9 +190,8 @@ class LiveTrader:
 
     def _take_up(self) -> None:
         """What an earlier run left, before anything else; then the symbols."""
-        self._resources.enter_context(_signals(self._on_signal))
         self.record.event("STARTUP", f"{self.mode} run of {self.strategy_id} on {', '.join(self.config.symbols)} {self.timeframe.name}")
-        self.executor = OrderExecutor(self.config, self.connector, record=self.record, slot=self.slot, kill_switch=self._kill_switch)
+        self.executor = OrderExecutor(self.config, self.connector, record=self.record, slot=self.slot, kill_switch=self._switch)
         strategy = self.strategy
         bridge = BacktestingBridge(
             strategy.cls, terminal=self.terminal.functions, backtest=strategy.backtest, params=self.params, strategy_id=self.strategy_id
@@ -179,7 +199,7 @@ class LiveTrader:
         foresight = self.terminal.functions if hasattr(self.terminal.functions, "foresee") else None
         replayed = self.terminal.functions if hasattr(self.terminal.functions, "further_columns") else None
         self.desk = Desk(
-            self.config, self.connector, self.record, self.state, self.executor, bridge, self.slot, self.timeframe, foresight, replayed
+            self.config, self.connector, self.record, self.state, self.executor, bridge, self.slot, self.timeframe, self._switch, foresight, replayed
         )
         self.traders = {symbol: SymbolTrader(symbol, self.desk) for symbol in self.config.symbols}
         absent = self._recover()
@@ -211,10 +231,7 @@ class LiveTrader:
 
     def _loop(self) -> tuple[int, str]:
         while True:
-            self._kill_switch.check()
-            if self._signalled is not None:
-                name = signal.Signals(self._signalled).name
-                return (CTRL_C if self._signalled == signal.SIGINT else 0), f"stopped by {name}"
+            self._switch.check()
             pause = self._turn()
             self.strategy_watch.look()
             self.reporter.publish(self.why_not)
@@ -292,16 +309,15 @@ class LiveTrader:
         """Whatever else fails: the trader leaves with the kill switch's exit code."""
         reason = str(stop)
         try:
-            with self.record.transaction(durable=True):
-                self.record.event("KILL_SWITCH", reason, severity="CRITICAL")
-                # removing the file must not send what was decided before it was there
-                for order in self.record.orders_with((Status.PENDING,), self.slot):
-                    self.executor.refuse(order.intent.order_id, Status.CANCELLED, "the emergency stop file appeared before it was sent")
-            if self.config.kill_switch_action == "flatten" and (left := flatten(self.desk)):
-                reason += f"; still open: {', '.join(str(position.ticket) for position in left)}"
+            self._latch(reason)
+            # nothing that was decided before the stop is sent after it has been lifted
+            for order in self.record.orders_with((Status.PENDING,), self.slot):
+                self.executor.refuse(order.intent.order_id, Status.CANCELLED, "the emergency stop came before it was sent")
+            if left := stand_down(self.desk, positions=self._flattens()):
+                reason += f"; still open: {', '.join(map(str, left))}"
         except (LiveError, MarketEnded) as error:
             log.error("the stop could not be completed", extra={"extra_data": {"reason": str(error)}})
-        return KillSwitch.exit_code, reason
+        return KillSwitch.exit_code, f"{reason}; {LIFTED_BY}"
 
     def _end(self, code: int, reason: str) -> None:
         """The last rows of a run. A record that cannot be written any more must not hide why the run ended."""
@@ -358,12 +374,14 @@ class LiveTrader:
 
     def _interrupted(self) -> bool:
         self.reporter.beat()  # a trader that waits for its next bar is not a dead one
-        return self._signalled is not None or self._kill_switch.is_on()
+        return self._switch.is_asked()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._signalled is not None:
             raise KeyboardInterrupt  # the strategy does not return, or a call hangs
         self._signalled = number
+        name = signal.Signals(number).name
+        self._switch.interrupt(Interrupted(f"stopped by {name}", CTRL_C if number == signal.SIGINT else 0))
 
 
 class _signals:  # noqa: N801 - used as a function

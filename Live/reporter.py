@@ -14,6 +14,7 @@ from Live.errors import Unreachable
 from Live.kill_switch import KillSwitchFile
 from Live.mt5_connector import MT5Connector
 from Live.state_manager import StateManager
+from Live.stop_latch import stop_on_record
 
 STATE_SECONDS = 0.5  # of the machine's clock, between two updates of what the page shows
 BEAT_SECONDS = 2.0  # between two signs of life
@@ -44,14 +45,15 @@ class Reporter:
             return
         self._publish_due = wall + timedelta(seconds=STATE_SECONDS)
         stop, money = self._kill_switch.found(), self._money()
-        reason = why_not() or (f"{stop} exists" if stop else "")
+        latched = stop_on_record(self._record)
+        reason = why_not() or (f"{stop} exists" if stop else str(latched or ""))
         done, total = getattr(self._connector.clock, "progress", (None, None))
         with self._record.transaction(durable=False):
             self._write_beat(wall)
             self._state.publish_positions()
             self._record.set_state(
                 trading={"enabled": not reason, "reason": reason},
-                kill_switch={"active": stop is not None, "file": str(stop or self._kill_switch.path or "")},
+                kill_switch={"active": (stop or latched) is not None, "file": str(stop or self._kill_switch.path or "")},
                 limits=self._state.limits(),
                 progress={"bars": done, "total": total},
                 **money,

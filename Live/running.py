@@ -15,11 +15,11 @@ from Backtest.strategies import check_params, load_strategy, parse_params
 from Live.audit_logger import check_record
 from Live.backtesting_bridge import frame_of
 from Live.config import PROJECT_ROOT, LiveConfig
-from Live.kill_switch import KillSwitchFile
 from Live.live_trader import Chosen, LiveTrader, Watcher
 from Live.locks import hold_record
 from Live.logs import close_logging, setup_logging, terminal
 from Live.mt5_connector import OpenedTerminal, open_terminal
+from Live.stop_latch import refuse_while_stopped
 from Live.strategy_checks import refuse_lookahead, with_measured_warmup
 from Live.summary import print_summary
 
@@ -45,7 +45,7 @@ class Asked:
 
 def trade_strategy(asked: Asked, config: LiveConfig) -> int:
     """Load, check and trade a strategy; the exit code. Raises BadInput and LiveError for what keeps it from starting."""
-    KillSwitchFile.of(config).check()
+    refuse_while_stopped(config)
     strategy, params = load_strategy(asked.strategy), parse_params(asked.params)
     check_params(strategy.cls, params)
     config, measured = with_measured_warmup(config, strategy, params)
@@ -102,7 +102,7 @@ class _Shown(Watcher):
         }
         kind = kinds.get(trader.terminal.name, f"LIVE, {trader.mode} account {account.login} at {account.server}")
         screen.print(f"[bold]AlgoAgent Live[/bold]  {kind}\n{what}; {SIZING_WORDS[config.sizing]}")
-        screen.print(f"{self._page}\nStop it with Ctrl-C, or by creating the file {config.kill_switch_file.name}".lstrip())
+        screen.print(f"{self._page}\nStop it with Ctrl-C, or with: python -m Live stop".lstrip())
         if trader.mode == "REAL" and not self.allow_lookahead:
             screen.print("Looking whether the strategy knows the future …")
             refuse_lookahead(trader.strategy, trader.params, _history(trader))

@@ -61,6 +61,7 @@ class SymbolTrader:
 
     def turn(self) -> int:
         """Decide and act on what has closed since the last turn; the number of bars decided. Raises Unreachable."""
+        desk = self._desk
         if not self._started and not self._start():
             return 0
         self._finish_pending()
@@ -71,6 +72,7 @@ class SymbolTrader:
         for bar, follower in zip(bars, followers, strict=False):
             if self.failure:
                 break
+            desk.switch.check()  # a long pause leaves many bars
             self._guarded(lambda bar=bar, follower=follower: self._decide(bar, follower, act=follower == forming))  # type: ignore[misc]
             decided += not self.failure
         return decided

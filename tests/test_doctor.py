@@ -297,7 +297,7 @@ def test_the_emergency_stop_is_red(folder: Path, capsys: pytest.CaptureFixture[s
     code, out = run(capsys)
     assert code == 6
     assert "FAIL  Emergency stop" in out
-    assert "-> remove it to trade again" in out
+    assert "-> python -m Live resume lets it trade again" in out
 
 
 def test_a_file_that_is_no_record_is_red(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,7 @@ def test_the_file_stops_trading_in_both_folders_and_by_every_name_that_begins_so
     file = root.parent / folder / name
     file.touch()
     assert stop.found() == file
-    with pytest.raises(KillSwitch, match=r"/(?i:emergency_stop).* exists: nothing more is sent; remove it to trade again"):
+    with pytest.raises(KillSwitch, match=r"/(?i:emergency_stop).* exists: nothing more is sent"):
         stop.check()
     file.unlink()
     assert not stop.is_on()

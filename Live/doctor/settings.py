@@ -1,5 +1,6 @@
 """The settings, the secrets among them, and the files and ports that they name."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -12,8 +13,9 @@ from Live.audit_logger.reader import AuditReader, RecordUnavailable
 from Live.config import DEFAULT_ENV_FILE, LiveConfig
 from Live.doctor.findings import Finding, fail, ok, warn
 from Live.errors import Misconfigured
-from Live.kill_switch import KillSwitchFile
+from Live.kill_switch import LIFTED_BY, KillSwitchFile
 from Live.locks import record_is_held
+from Live.stop_latch import stop_seen
 
 GIGABYTE = 1024**3
 LITTLE, TOO_LITTLE = 1.0, 0.1  # gigabytes of free space
@@ -60,10 +62,13 @@ def _money(config: LiveConfig, kind: str) -> Finding:
 
 def _kill_switch(config: LiveConfig) -> Finding:
     switch = KillSwitchFile.of(config)
+    if (found := switch.found()) is not None:
+        return fail("Emergency stop", f"{found} is there: nothing is sent, and no trader starts", LIFTED_BY)
+    with contextlib.suppress(RecordUnavailable):  # told with the record, below
+        if (stop := stop_seen(config.audit_db_path)) is not None:
+            return fail("Emergency stop", str(stop), LIFTED_BY)
     if switch.path is None:
         return warn("Emergency stop", "ENABLE_KILL_SWITCH=false: no file stops the trader", "set it to true unless you mean it")
-    if (found := switch.found()) is not None:
-        return fail("Emergency stop", f"{found} is there: nothing is sent, and no trader starts", "remove it to trade again")
     return ok("Emergency stop", f"not set; creating {switch.path} stops the trader")
 
 

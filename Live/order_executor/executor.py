@@ -287,7 +287,7 @@ class OrderExecutor:
                 return False
             plan.fillings, plan.filling_changed = plan.fillings[1:], True
         if verdict.retry is Retry.LATER:
-            self._clock.sleep(self._config.retry_backoff_base * 2 ** (attempt - 1), self._kill_switch.is_on)
+            self._clock.sleep(self._config.retry_backoff_base * 2 ** (attempt - 1), self._kill_switch.is_asked)
         return self._clock.now() <= plan.give_up_at
 
     # answers
@@ -314,7 +314,7 @@ class OrderExecutor:
         else:
             tickets = {"mt5_order_id": answer.field("order"), "mt5_deal_id": answer.field("deal")}
             self._record.move(order_id, Status.PLACED, payload=tried.facts, **tickets, **columns)
-            self._settlement.await_fill(plan.intent, answer.field("order"), self._kill_switch.is_on)
+            self._settlement.await_fill(plan.intent, answer.field("order"), self._kill_switch.is_asked)
 
     def _note_what_it_says_of_trading(self, symbol: str, tried: _Tried) -> None:
         """An answer that programs may not trade where no switch shows it, or one that nobody has read, keeps entries back."""
