@@ -10,11 +10,10 @@ from typing import Any
 import click
 
 from Live.config import PROJECT_ROOT, LiveConfig, load_config
-from Live.errors import LiveError
+from Live.endings import INTERRUPTED, MISTAKEN, exit_code_of
 from Live.views.commands import add_to as add_views
 
 HELP = {"help_option_names": ["-h", "--help"]}
-INTERRUPTED = 130
 
 
 @click.group(context_settings=HELP)
@@ -52,15 +51,18 @@ add_views(cli, _absolute)
 @click.option("--once", is_flag=True, help="Decide the newest closed bar, act, and leave.")
 @click.option("--fresh", is_flag=True, help="Start a new simulated account; without it an earlier replay is continued.")
 @click.option("--dashboard/--no-dashboard", default=None, help="Show the page while it trades (DASHBOARD).")
+@click.option("--supervised", is_flag=True, help="Watch over the trader from another process: one that hangs or dies is started again.")
 @click.option("--allow-lookahead", is_flag=True, help="Trade real money even with a strategy that knows the future in its backtest.")
-def run(strategy: str, params: tuple[str, ...], **given: Any) -> int:
+def run(strategy: str, params: tuple[str, ...], *, supervised: bool, **given: Any) -> int:
     """Trade a strategy, on paper unless the settings say otherwise."""
     from Live.running import Asked, trade_strategy
+    from Live.supervisor import supervise
 
     file = _absolute(given.pop("env_file"))
     asked = Asked(strategy, params, file, **{name: given.pop(name) for name in ("once", "fresh", "allow_lookahead")})
     flags = {"sim_speed": given.pop("speed"), "sim_prices": _prices(given.pop("data")), **given}
-    return trade_strategy(asked, load_config(flags, file, os.environ))
+    config = load_config(flags, file, os.environ)
+    return supervise(asked, config) if supervised else trade_strategy(asked, config)
 
 
 @cli.command(context_settings=HELP)
@@ -288,20 +290,18 @@ def _end_with_parent() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. Mistakes of the user are sentences on stderr, never tracebacks."""
-    from Backtest.errors import BadInput
-
     words = _spread(list(sys.argv[1:] if arguments is None else arguments), "--params")
+    return exit_code_of(lambda: _click(words))
+
+
+def _click(words: list[str]) -> int:
     try:
         return int(cli.main(words, prog_name="python -m Live", standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
-        return 2
-    except (click.Abort, KeyboardInterrupt):
+        return MISTAKEN
+    except click.Abort:
         return INTERRUPTED
-    except BadInput as error:
-        return _complain(error.mistakes, 2)
-    except LiveError as error:
-        return _complain(getattr(error, "mistakes", (str(error),)), error.exit_code)
 
 
 def trade() -> None:
@@ -324,12 +324,6 @@ def _spread(words: list[str], option: str) -> list[str]:
         spread += [] if inside else [word]
     bare = any(word == option and (not after or after.startswith("-")) for word, after in zip(words, [*words[1:], ""], strict=True))
     return [*spread, option] if bare else spread
-
-
-def _complain(mistakes: Sequence[str], code: int) -> int:
-    for mistake in mistakes:
-        click.echo(f"error: {mistake}", err=True)
-    return code
 
 
 if __name__ == "__main__":

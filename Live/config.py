@@ -218,6 +218,10 @@ class LiveConfig(BaseModel):
     max_retry_attempts: Whole = _count(3, 0, 10)
     retry_backoff_base: Number = _above_zero(2.0, 60, " seconds")
 
+    order_deadline_seconds: Number = _above_zero(60.0, 3_600, " seconds")
+    read_deadline_seconds: Number = _above_zero(15.0, 3_600, " seconds")
+    decision_deadline_seconds: Number = _above_zero(60.0, 86_400, " seconds")
+
     enable_kill_switch: Flag = _setting(True, TRUE_FALSE)
     kill_switch_file: FilePath = _setting("EMERGENCY_STOP", "the name or path of a file")
     kill_switch_action: Annotated[Literal["halt", "flatten"], BeforeValidator(_lower)] = _setting("halt", "halt or flatten")

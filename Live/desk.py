@@ -10,6 +10,7 @@ from Backtest.sizing import Foreseen
 from Live.audit_logger import AuditLogger
 from Live.backtesting_bridge import BacktestingBridge
 from Live.config import LiveConfig
+from Live.heartbeat import Heartbeat
 from Live.kill_switch import StopSwitch
 from Live.model import Slot
 from Live.mt5_connector import MT5Connector
@@ -47,6 +48,7 @@ class Desk:
     slot: Slot
     timeframe: Timeframe
     switch: StopSwitch
+    heartbeat: Heartbeat
     foresight: Foresight | None = None  # only of a terminal that fills as a backtest does
     replayed: Replayed | None = None  # only of a terminal that replays a price file
 

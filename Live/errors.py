@@ -10,6 +10,7 @@ class LiveError(Exception):
     ├── NeedsPerson        the record and the terminal disagree: a person must decide (5)
     ├── AnotherInstance    somebody else trades with this account or record: do not start (7)
     ├── RecordFailed       it cannot be recorded: send nothing more (1)
+    ├── CrashLoop          the trader died again and again: a person must look (8)
     └── KillSwitch         the stop file is there: send nothing more, leave (10)
         └── Interrupted    a signal asks for it: the same, but the next start trades again (0, or 130 after Ctrl-C)
     """
@@ -49,6 +50,12 @@ class AnotherInstance(LiveError):
     """Another process holds the lock of this record, or of this account and magic number."""
 
     exit_code = 7
+
+
+class CrashLoop(LiveError):
+    """The supervised trader died again and again; it is not started any more."""
+
+    exit_code = 8
 
 
 class RecordFailed(LiveError):

@@ -1,11 +1,12 @@
 """The emergency stop file: looked for before every send and at least four times a second while waiting."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from Live.config import LiveConfig
-from Live.errors import Interrupted, KillSwitch
+from Live.errors import Interrupted, KillSwitch, LiveError
 
 FLATTEN = "flatten"  # in the name of a stop file: our positions are to be closed first
 LIFTED_BY = "python -m Live resume lets it trade again"
@@ -80,6 +81,7 @@ class StopSwitch(KillSwitchFile):
 
     _seen: tuple[Path, ...] = ()
     _interruption: Interrupted | None = None
+    is_alone: Callable[[], bool] = staticmethod(lambda: False)  # whether the supervisor that should watch this run has gone
 
     def interrupt(self, why: Interrupted) -> None:
         """From now on nothing more is sent; the first reason is the one that counts."""
@@ -90,9 +92,14 @@ class StopSwitch(KillSwitchFile):
         return self._seen
 
     def is_asked(self) -> bool:
-        return self._interruption is not None or self.is_on()
+        return self._interrupted() is not None or self.is_on()
 
     def check(self) -> None:
         super().check()
-        if self._interruption is not None:
-            raise self._interruption
+        if (why := self._interrupted()) is not None:
+            raise why
+
+    def _interrupted(self) -> Interrupted | None:
+        if self._interruption is None and self.is_alone():
+            self.interrupt(Interrupted("the supervisor has gone", LiveError.exit_code))
+        return self._interruption

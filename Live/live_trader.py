@@ -22,6 +22,7 @@ from Live.config import LiveConfig
 from Live.desk import Desk
 from Live.errors import Interrupted, KillSwitch, LiveError, Unreachable, WrongAccount
 from Live.flatten import stand_down
+from Live.heartbeat import Heartbeat, Phase
 from Live.kill_switch import LIFTED_BY, StopSwitch
 from Live.locks import hold_account, hold_symbols
 from Live.model import AccountState, Magic, Order, Position, Slot, Status
@@ -56,6 +57,8 @@ class Chosen:
 class Watcher:
     """Whoever wants to see how a run goes on; this one does not look."""
 
+    heartbeat = Heartbeat()
+
     def started(self, trader: "LiveTrader") -> None:
         """The account is known, what an earlier run left is settled."""
 
@@ -88,7 +91,8 @@ class LiveTrader:
         kind = {"simulated": terminal.name == "simulated", "paper": terminal.name == "paper"}
         self.connector = MT5Connector(config, terminal.functions, terminal.clock, **kind)
         self._once, self._watcher = once, watcher or Watcher()
-        self._switch = StopSwitch.of(config)
+        self._heartbeat, self._switch = self._watcher.heartbeat, StopSwitch.of(config)
+        self._switch.is_alone = self._heartbeat.is_alone
         self._signalled: int | None = None
         self._told_lost = False  # the outage that is going on is on record
         self._silent: set[str] = set()  # symbols that could not be read
@@ -105,6 +109,7 @@ class LiveTrader:
             try:
                 self._take_up()
                 code, reason = self._loop()
+                self._heartbeat.end()
             except Interrupted as why:
                 code, reason = why.exit_code, str(why)
             except KillSwitch as stop:
@@ -199,7 +204,18 @@ class LiveTrader:
         foresight = self.terminal.functions if hasattr(self.terminal.functions, "foresee") else None
         replayed = self.terminal.functions if hasattr(self.terminal.functions, "further_columns") else None
         self.desk = Desk(
-            self.config, self.connector, self.record, self.state, self.executor, bridge, self.slot, self.timeframe, self._switch, foresight, replayed
+            self.config,
+            self.connector,
+            self.record,
+            self.state,
+            self.executor,
+            bridge,
+            self.slot,
+            self.timeframe,
+            self._switch,
+            self._heartbeat,
+            foresight,
+            replayed,
         )
         self.traders = {symbol: SymbolTrader(symbol, self.desk) for symbol in self.config.symbols}
         absent = self._recover()
@@ -236,11 +252,13 @@ class LiveTrader:
             self.strategy_watch.look()
             self.reporter.publish(self.why_not)
             self._watcher.turned(self)
+            self._heartbeat.turned()
             if all(trader.failure for trader in self.traders.values()):
                 return 1, "; ".join(trader.failure for trader in self.traders.values())
             if self._once and (self.bars or not self.connector.simulated):
                 return 0, "one turn was asked for (--once)"
-            self.clock.sleep(pause, self._interrupted)
+            with self._heartbeat.during(Phase.WAITING):
+                self.clock.sleep(pause, self._interrupted)
 
     def _turn(self) -> float:
         """One turn; seconds until the next one."""
@@ -309,6 +327,7 @@ class LiveTrader:
         """Whatever else fails: the trader leaves with the kill switch's exit code."""
         reason = str(stop)
         try:
+            self._heartbeat.acknowledge()
             self._latch(reason)
             # nothing that was decided before the stop is sent after it has been lifted
             for order in self.record.orders_with((Status.PENDING,), self.slot):
@@ -373,6 +392,7 @@ class LiveTrader:
     # interruptions
 
     def _interrupted(self) -> bool:
+        self._heartbeat.beat()
         self.reporter.beat()  # a trader that waits for its next bar is not a dead one
         return self._switch.is_asked()
 

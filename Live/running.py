@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +15,7 @@ from Backtest.strategies import check_params, load_strategy, parse_params
 from Live.audit_logger import check_record
 from Live.backtesting_bridge import frame_of
 from Live.config import PROJECT_ROOT, LiveConfig
+from Live.heartbeat import Heartbeat, WatchedTerminal
 from Live.live_trader import Chosen, LiveTrader, Watcher
 from Live.locks import hold_record
 from Live.logs import close_logging, setup_logging, terminal
@@ -43,8 +44,11 @@ class Asked:
     allow_lookahead: bool = False  # trade real money with a strategy that knew the future in its backtest
 
 
-def trade_strategy(asked: Asked, config: LiveConfig) -> int:
-    """Load, check and trade a strategy; the exit code. Raises BadInput and LiveError for what keeps it from starting."""
+def trade_strategy(asked: Asked, config: LiveConfig, heartbeat: Heartbeat | None = None) -> int:
+    """Load, check and trade a strategy; the exit code. Raises BadInput and LiveError for what keeps it from starting.
+
+    With a `heartbeat`, which somebody else watches, each call of the terminal is a phase of it.
+    """
     refuse_while_stopped(config)
     strategy, params = load_strategy(asked.strategy), parse_params(asked.params)
     check_params(strategy.cls, params)
@@ -56,16 +60,19 @@ def trade_strategy(asked: Asked, config: LiveConfig) -> int:
         check_record(config.audit_db_path)
         hold_record(resources, config.audit_db_path)
         opened = open_terminal(config, strategy, params, resources, fresh=asked.fresh)
-        return _trade(asked, config, Chosen(strategy, params), opened)
+        if heartbeat is not None:
+            own = opened.name in ("simulated", "paper")
+            opened = replace(opened, functions=WatchedTerminal(opened.functions, heartbeat, own=own))
+        return _trade(asked, config, Chosen(strategy, params), opened, heartbeat or Heartbeat())
 
 
-def _trade(asked: Asked, config: LiveConfig, chosen: Chosen, opened: OpenedTerminal) -> int:
+def _trade(asked: Asked, config: LiveConfig, chosen: Chosen, opened: OpenedTerminal, heartbeat: Heartbeat) -> int:
     with_bar = terminal().is_terminal and opened.name == "simulated"
     # at full speed thousands of lines would fly past the bar; they are all in the file
     setup_logging(config, opened.clock, console_level="WARNING" if with_bar and config.sim_speed == float("inf") else None)
     try:
         with _dashboard(config, asked.env_file) as page, _Shown(page, with_bar=with_bar) as watcher:
-            watcher.allow_lookahead = asked.allow_lookahead
+            watcher.allow_lookahead, watcher.heartbeat = asked.allow_lookahead, heartbeat
             trader = LiveTrader(config, chosen, opened, once=asked.once, watcher=watcher)
             code = trader.run()
         print_summary(trader)

@@ -1,7 +1,8 @@
 """The stop on record: what has once stopped a trader keeps the next one from starting, whatever becomes of the file."""
 
 import contextlib
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ from Live.config import LiveConfig
 from Live.errors import KillSwitch, LiveError
 from Live.kill_switch import LIFTED_BY, KillSwitchFile
 from Live.locks import hold_record
+
+log = logging.getLogger("LiveTrader")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +79,23 @@ def refuse(stop: Stop | None) -> None:
 
 def latch_alone(config: LiveConfig, reason: str) -> bool:
     """Put the stop on record where no trader writes it; whether it is there now. Without that the file alone has to do."""
+    return _write_alone(config, lambda record: latch(record, reason, SystemClock().now()))
+
+
+def note_alone(config: LiveConfig, event: str, text: str) -> bool:
+    """Put down what happened to a trader that cannot do so itself; whether that could be done."""
+    return _write_alone(config, lambda record: record.event(event, text, severity="CRITICAL"))
+
+
+def _write_alone(config: LiveConfig, write: Callable[[AuditLogger], None]) -> bool:
     try:
         with ExitStack() as resources:
             hold_record(resources, config.audit_db_path)
             record = AuditLogger(config.audit_db_path, SystemClock(), secrets=config.secrets)
             resources.callback(record.close)
-            latch(record, reason, SystemClock().now())
-    except LiveError:
+            write(record)
+    except LiveError as error:
+        log.error("the record cannot be written", extra={"extra_data": {"reason": str(error)}})
         return False
     return True
 

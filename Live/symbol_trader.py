@@ -13,6 +13,7 @@ from Live.audit_logger import to_json
 from Live.backtesting_bridge import frame_of, signal_of
 from Live.bar_watch import BarWatch
 from Live.desk import Desk
+from Live.heartbeat import Phase
 from Live.intent_carrier import IntentCarrier
 from Live.model import BarId, Intent, Order, Status
 from Live.state_manager import Bare
@@ -30,9 +31,9 @@ class SymbolTrader:
 
     def __init__(self, symbol: str, desk: Desk) -> None:
         self.symbol = symbol
-        self.failure = ""  # why the strategy decides nothing more on this symbol
+        self.failure = desk.heartbeat.given_up.get(symbol, "")  # why the strategy decides nothing more on this symbol
         self.forming: int | None = None  # the open of the bar that was forming at the last look, server seconds
-        self._desk = desk
+        self._desk, self._number = desk, desk.config.symbols.index(symbol)
         self._carrier = IntentCarrier(symbol, desk)
         self._watch = BarWatch(symbol, desk)
         self._session = desk.bridge.session(_further_columns(symbol, desk))
@@ -51,7 +52,8 @@ class SymbolTrader:
         self._watch.begin(history)
         # a strategy that was stopped becomes what it was: it is shown again what it was shown then
         shown = desk.state.shown_before(self.symbol, desk.timeframe.name, history[0].epoch) if history else {}
-        self._guarded(lambda: self._session.warm_up(frame_of(history), shown))
+        with desk.heartbeat.thinking(Phase.WARMING_UP, self._number, 0):
+            self._guarded(lambda: self._session.warm_up(frame_of(history), shown))
         for order in desk.state.waiting:
             self._carrier.size_at_fill(order.intent)
         self._started = True
@@ -62,9 +64,11 @@ class SymbolTrader:
     def turn(self) -> int:
         """Decide and act on what has closed since the last turn; the number of bars decided. Raises Unreachable."""
         desk = self._desk
-        if not self._started and not self._start():
+        if not self.failure and not self._started and not self._start():
             return 0
         self._finish_pending()
+        if not self._started:
+            return 0
         bars, forming = self._new_bars()
         self.forming = forming
         decided = 0
@@ -118,7 +122,8 @@ class SymbolTrader:
         desk = self._desk
         name = BarId(desk.slot, self.symbol, desk.timeframe.name, bar.epoch, desk.connector.utc(bar.epoch))
         shown = desk.state.shown(self.symbol, before=follower)
-        decisions = self._session.on_bar(bar, shown)
+        with desk.heartbeat.thinking(Phase.DECIDING, self._number, bar.epoch):
+            decisions = self._session.on_bar(bar, shown)
         reason = self._carrier.too_old(follower) if act else "missed: the bar closed while the trader was away"
         planned = desk.bridge.plan(decisions, shown, name)
         intents = [intent for _, needed in planned for intent in needed] if reason is None else []

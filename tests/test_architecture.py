@@ -12,7 +12,7 @@ from Live.config import PROJECT_ROOT
 LAYERS = {
     "Live": [
         "__main__",
-        "drift replay",
+        "drift replay supervisor",
         "running doctor explain report costs verify stopping",
         "summary",
         "live_trader",
@@ -24,6 +24,7 @@ LAYERS = {
         "audit_logger mt5_connector backtesting_bridge trade_book kill_switch logs session_account",
         "locks order_requests net_book sizing indicators",
         "risk config explanations bar_judgement recorded_bars drift_causes drift_plot",
+        "endings heartbeat",
         "model clock errors outcomes redaction comparison",
     ],
     "Backtest": [

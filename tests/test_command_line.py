@@ -285,6 +285,23 @@ def test_the_stop_file_ends_a_waiting_trader_with_exit_code_10(tmp_path: Path) -
     assert "Session summary" in out
 
 
+def test_a_stop_that_is_typed_holds_until_resume_is(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    running.wait_until(running.is_trading)
+    stopped = command(["-m", "Live", "stop", "--flatten"], tmp_path)
+    assert stopped.returncode == 0, stopped.stderr
+    assert "On record: stopped since" in stopped.stderr
+    assert "No trader runs" in stopped.stderr
+    assert "No position of ours is open on record" in stopped.stderr
+    assert running.end()[0] == 10
+    (tmp_path / "EMERGENCY_STOP_FLATTEN").unlink()
+    words = ["-m", "Live", "run", "--strategy", SMA, "--dry-run", "--once"]
+    refused = command(words, tmp_path, settings={"ENABLE_KILL_SWITCH": "false"})
+    assert (refused.returncode, "python -m Live resume" in refused.stderr) == (10, True)
+    assert command(["-m", "Live", "resume", "--yes"], tmp_path).returncode == 0
+    assert command(words, tmp_path).returncode == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM and SIGINT for other processes")
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_signal_ends_it_in_order(number: signal.Signals, expected: int, tmp_path: Path) -> None:

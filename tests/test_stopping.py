@@ -67,7 +67,7 @@ def lift(folder: Path, **given: object) -> int:
 def test_a_stop_holds_when_the_file_is_gone_until_it_is_lifted(given: dict[str, object], tmp_path: Path) -> None:
     assert stopped_by(tmp_path, "EMERGENCY_STOP").code == KillSwitch.exit_code
     (tmp_path / "EMERGENCY_STOP").unlink()
-    with pytest.raises(KillSwitch, match="^stopped since .* exists: nothing more is sent; python -m Live resume lets it trade again$"):
+    with pytest.raises(KillSwitch, match=r"^stopped since .* exists: nothing more is sent; python -m Live resume lets it trade again$"):
         run_live(tmp_path, loaded(Turns), eurusd(30), given=given)
     assert lift(tmp_path, **given) == 0
     ran = run_live(tmp_path, loaded(Turns), eurusd(30), given=given)
@@ -118,7 +118,7 @@ def test_a_folder_of_that_name_is_removed_too_and_one_that_is_not_empty_is_left_
     assert lift(tmp_path) == 0
     (tmp_path / "EMERGENCY_STOP").mkdir()
     (tmp_path / "EMERGENCY_STOP" / "note.txt").touch()
-    with pytest.raises(Misconfigured, match="cannot be removed .*: remove it by hand"):
+    with pytest.raises(Misconfigured, match=r"cannot be removed .*: remove it by hand"):
         lift(tmp_path)
 
 
@@ -199,7 +199,7 @@ def test_the_file_is_also_made_where_the_running_trader_looks_for_it(tmp_path: P
 
 
 def test_a_stop_file_that_cannot_be_made_is_a_mistake_that_is_told(tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match="cannot be made .*: end the trader with Ctrl-C"):
+    with pytest.raises(Misconfigured, match=r"cannot be made .*: end the trader with Ctrl-C"):
         stop(settings(tmp_path, kill_switch_file=f"{tmp_path}/nowhere/STOP"), flatten=False, clock=NoTime())
 
 

@@ -360,6 +360,7 @@ END;
 --   market_time  "2017-04-19T09:00:00+00:00"
 --   trading      {"enabled": false, "reason": "why no entries are sent"}
 --   kill_switch  {"active": false, "file": "the one that is there, or would stop the trader"}
+--   stop         {"since": the machine's time, "reason": "EMERGENCY_STOP exists …"} until somebody resumes; else null
 --   account      {"balance", "equity", "margin", "free_margin": money, "currency": "USD", "leverage": 100}
 --   progress     {"bars": 120, "total": 5000}, of a replay; else nulls
 --   limits       [{"rule": "MAX_POSITIONS", "measured": 2, "limit": 10}], each limit that stops entries and how near it is
