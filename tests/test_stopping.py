@@ -88,7 +88,12 @@ def test_a_start_that_sees_the_file_puts_the_stop_on_record(tmp_path: Path) -> N
 def test_who_lifts_a_stop_is_on_record_and_is_asked_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = stopped_by(tmp_path, "EMERGENCY_STOP")
     asked: list[str] = []
-    assert resume(settings(tmp_path), confirm=lambda what: bool(asked.append(what)), clock=NoTime()) == 0
+
+    def no(what: str) -> bool:
+        asked.append(what)
+        return False
+
+    assert resume(settings(tmp_path), confirm=no, clock=NoTime()) == 0
     assert "stopped since" in asked[0]
     assert f"{tmp_path / 'EMERGENCY_STOP'} exists" in asked[0]
     assert "It stays stopped" in capsys.readouterr().err

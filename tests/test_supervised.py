@@ -139,7 +139,7 @@ def test_a_strategy_in_an_endless_loop_is_tried_twice_and_then_no_more(folder: P
     assert len(rows(folder, "SELECT * FROM events WHERE event_type = 'TRADER_KILLED'")) == 2
     (failed,) = rows(folder, "SELECT message FROM events WHERE event_type = 'STRATEGY_FAILED'")
     assert "EURUSD: the strategy did not come back from the bar" in failed[0]
-    assert rows(folder, "SELECT count(*) FROM bars") == [(10,)]
+    assert rows(folder, "SELECT count(*) FROM bars") == [(11,)]
     assert rows(folder, "SELECT count(*), exit_code FROM runs WHERE exit_code IS NOT NULL") == [(1, 1)]
 
 

@@ -50,7 +50,7 @@ def reads_again_and_again(calls: int, heartbeat: Heartbeat) -> None:
     """Is in calls nearly all the time, none of which takes long."""
     for _ in range(calls):
         with heartbeat.during(Phase.READING):
-            time.sleep(0.1)
+            time.sleep(0.06)
     ends(0, heartbeat)
 
 
