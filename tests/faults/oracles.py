@@ -121,9 +121,9 @@ def hands_off(moment: Moment) -> Iterator[str]:
 
 
 def stopped(moment: Moment) -> Iterator[str]:
-    """I11: at most one send begins after the stop file has appeared, none after it was acknowledged; what flattens may."""
-    reduces = moment.sent.kind in ("close", "remove")
-    if moment.stop_sends and not (moment.flattens and reduces and moment.acknowledged):
+    """I11: at most one send begins after the stop file has appeared, none after it was acknowledged; what the stop itself does may."""
+    its_own = moment.sent.kind == "remove" or (moment.flattens and moment.sent.kind == "close")
+    if moment.stop_sends and not (its_own and moment.acknowledged):
         if moment.acknowledged:
             yield f"{moment.sent.kind} leaves after the stop was acknowledged"
         elif moment.stop_sends > 1:

@@ -121,6 +121,7 @@ def _play(stage: Stage) -> int:
     pause, code = FIRST_PAUSE, 0
     while True:
         turns = stage.tally.turns
+        stage.lift_stops()
         stage.reset()
         code = _one_trader(stage)
         stage.tally.exits[code] += 1

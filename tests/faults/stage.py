@@ -2,8 +2,10 @@
 
 import hashlib
 import math
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -301,6 +303,13 @@ class Stage:
             stop.path.rmdir()
         else:
             stop.path.unlink(missing_ok=True)
+
+    def lift_stops(self) -> None:
+        """Once the files are gone, somebody resumes."""
+        path = self.config.audit_db_path
+        if path.exists() and not any(stop.path.exists() for stop in self.stops):
+            with closing(sqlite3.connect(path)) as db, db:
+                db.execute("UPDATE state SET value = 'null' WHERE key = 'stop'")
 
     # -- traders
 
