@@ -25,7 +25,7 @@ from Live.flatten import stand_down
 from Live.heartbeat import Heartbeat, Phase
 from Live.kill_switch import LIFTED_BY, StopSwitch
 from Live.locks import hold_account, hold_symbols
-from Live.model import AccountState, Magic, Order, Position, Slot, Status
+from Live.model import AccountState, Magic, Order, Position, Slot
 from Live.mt5_connector import MT5Connector, OpenedTerminal
 from Live.mt5_connector.admission import Identity, identity_of
 from Live.mt5_connector.connector import WINDOW
@@ -329,9 +329,6 @@ class LiveTrader:
         try:
             self._heartbeat.acknowledge()
             self._latch(reason)
-            # nothing that was decided before the stop is sent after it has been lifted
-            for order in self.record.orders_with((Status.PENDING,), self.slot):
-                self.executor.refuse(order.intent.order_id, Status.CANCELLED, "the emergency stop came before it was sent")
             if left := stand_down(self.desk, positions=self._flattens()):
                 reason += f"; still open: {', '.join(map(str, left))}"
         except (LiveError, MarketEnded) as error:

@@ -15,6 +15,7 @@ from Live.config import LiveConfig
 from Live.errors import KillSwitch, LiveError
 from Live.kill_switch import LIFTED_BY, KillSwitchFile
 from Live.locks import hold_record
+from Live.model import Status
 
 log = logging.getLogger("LiveTrader")
 
@@ -31,12 +32,15 @@ class Stop:
 
 
 def latch(record: AuditLogger, reason: str, at: datetime, *, flatten: bool = False) -> None:
-    """Put the stop on record. A second one changes nothing."""
+    """Put the stop on record, and take back all that was decided before it and not sent. A second one changes nothing."""
     if stop_on_record(record) is not None:
         return
+    sentence = "the emergency stop came before it was sent"
     with record.transaction(durable=True):
         record.set_state(stop={"since": at.isoformat(), "reason": reason})
         record.event("KILL_SWITCH", reason, severity="CRITICAL", details={"flatten": flatten})
+        for order in record.orders_with((Status.PENDING,), None):
+            record.move(order.intent.order_id, Status.CANCELLED, payload={"reason": sentence}, message=sentence)
 
 
 def release(record: AuditLogger, who: str, at: datetime, file: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_stop_is_told_together_with_what_it_takes_back_or_not_at_all(tmp_path:
         before(AuditLogger, "move", lambda _record, _order_id, to, **_: to is Status.CANCELLED)(die)
         with pytest.raises(ConnectionResetError):
             run(tmp_path, lambda terminal: terminal.before.update(order_check=stop.touch))
-    stop.unlink()
+    stop.unlink()  # the trader died before it could say that it had seen it
     stopped = run(tmp_path, lambda terminal: terminal.before.update(order_check=stop.touch))
     assert (stopped.code, statuses(stopped), stopped.count("events", "event_type = 'KILL_SWITCH'")) == (10, [("ENTRY", "CANCELLED")], 1)
 

@@ -212,11 +212,11 @@ class AuditLogger:
         """Ticket, stop loss and take profit of each position, as they were last put down."""
         return [tuple(row) for row in self._rows("SELECT ticket, sl, tp FROM positions WHERE slot = ?", str(slot))]
 
-    def orders_with(self, statuses: Iterable[Status], slot: Slot) -> list[Order]:
-        """Our orders in these states, oldest first."""
+    def orders_with(self, statuses: Iterable[Status], slot: Slot | None) -> list[Order]:
+        """Our orders in these states, oldest first; those of all slots where none is given."""
         names = [status.value for status in statuses]
         marks = ",".join("?" * len(names))
-        return self._orders(f"status IN ({marks}) AND slot = ?", *names, str(slot))
+        return self._orders(f"status IN ({marks}) AND slot = coalesce(?, slot)", *names, None if slot is None else str(slot))
 
     def count_entries(self, slot: Slot, since: datetime) -> int:
         """Entries that reached the broker since then, or may have."""

@@ -17,12 +17,14 @@ from typing import Any
 from Backtest.simulated_terminal import AccountSpec, SimulatedTerminal, SymbolSpec
 from Live.audit_logger.opening import SCHEMA_VERSION, TABLES_SINCE
 from Live.config import LiveConfig
+from Live.stopping import resume
 from tests.faults.distant_broker import SLEEP, Broker, Call, Killed
 from tests.faults.kill_points import POINTS
 from tests.faults.lives import CANARY, CONSOLE, Life, live
 from tests.faults.record_and_ledger import Ledger, Record, Rows, is_marked, lost_rows
 from tests.faults.strategies import MENUS
 from tests.faults.tapes import ends_after, market
+from tests.live_runs import settings
 
 MAGIC = int(LiveConfig.model_fields["magic_number"].default)
 STRANGER = 777
@@ -136,7 +138,7 @@ class Series:
         self._look_back()
         if point.first == "an emergency" and (self._folder / EMERGENCY).exists():
             self._expect(self._live(None), (KILL_SWITCH_CODE,))
-            (self._folder / EMERGENCY).unlink()
+            self._expect(resume(settings(self._folder), confirm=lambda _: True), (0,))
         if self._time_left() > 0:
             self.broker.pass_time(strike.downtime)
 
