@@ -3,7 +3,7 @@
 import logging
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from Live.mt5_connector.connector import WINDOW
 from Live.order_executor import SECONDS_BETWEEN_READS, OrderExecutor
 from Live.outcomes import SWITCHES
 from Live.reporter import Reporter, versions
+from Live.signals import told_by_signals
 from Live.state_manager import StateManager
 from Live.stop_latch import latch, refuse, stop_on_record
 from Live.strategy_watch import StrategyWatch
@@ -41,7 +42,6 @@ log = logging.getLogger("LiveTrader")
 
 CTRL_C = 130
 LATE_BAR_SECONDS = 60  # after its time, during which a bar that has not come yet is looked for every second
-ASKING_TO_END = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 LONG_WEEKEND = 5 * 86_400
 MODES = {0: "DEMO", 1: "DEMO", 2: "REAL"}
 
@@ -103,7 +103,7 @@ class LiveTrader:
     def run(self) -> int:
         """Trade until the kill switch, a signal, the end of the replay or, with `once`, the first decided bar."""
         with self._resources:
-            self._resources.enter_context(_signals(self._on_signal))
+            self._resources.enter_context(told_by_signals(self._on_signal))
             self._start()
             code, reason = 1, "it failed"
             try:
@@ -399,20 +399,6 @@ class LiveTrader:
         self._signalled = number
         name = signal.Signals(number).name
         self._switch.interrupt(Interrupted(f"stopped by {name}", CTRL_C if number == signal.SIGINT else 0))
-
-
-class _signals:  # noqa: N801 - used as a function
-    """SIGINT, SIGTERM and a closed terminal window ask the loop to end in order; what was in force before comes back afterwards."""
-
-    def __init__(self, handler: Callable[[int, FrameType | None], None]) -> None:
-        self._handler = handler
-
-    def __enter__(self) -> None:
-        self._before = {number: signal.signal(number, self._handler) for number in ASKING_TO_END}
-
-    def __exit__(self, *failure: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ from Live.endings import exit_code_of
 from Live.errors import CrashLoop, KillSwitch, Unreachable
 from Live.heartbeat import CELLS, Beat, Heartbeat, Phase, read
 from Live.kill_switch import LIFTED_BY, StopSwitch
-from Live.live_trader import ASKING_TO_END, CTRL_C
+from Live.live_trader import CTRL_C
 from Live.logs import terminal
 from Live.running import Asked, trade_strategy
+from Live.signals import told_by_signals
 from Live.stop_latch import latch_alone, note_alone
 
 LOOK_SECONDS = 0.2
@@ -82,14 +83,10 @@ class Supervisor:
 
     def run(self) -> int:
         """Until a trader ends in order. Its exit code, or 10 when an emergency stop ends it."""
-        before = {number: signal.signal(number, self._hand_on) for number in ASKING_TO_END}
-        try:
+        with told_by_signals(self._hand_on):
             while (code := self._one_life()) is None:
                 self._pause()
             return code
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     # one trader
 

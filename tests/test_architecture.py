@@ -24,7 +24,7 @@ LAYERS = {
         "audit_logger mt5_connector backtesting_bridge trade_book kill_switch logs session_account",
         "locks order_requests net_book sizing indicators",
         "risk config explanations bar_judgement recorded_bars drift_causes drift_plot",
-        "endings heartbeat",
+        "endings heartbeat signals",
         "model clock errors outcomes redaction comparison",
     ],
     "Backtest": [
