@@ -165,6 +165,7 @@ CREATE INDEX orders_by_time ON orders (timestamp);
 CREATE INDEX orders_by_position ON orders (position_ticket);
 CREATE INDEX orders_by_ticket ON orders (slot, mt5_order_id);
 CREATE INDEX orders_by_bar ON orders (slot, symbol, bar_epoch);
+CREATE INDEX orders_by_slot ON orders (slot, timestamp);
 
 CREATE TABLE order_events (
     seq              INTEGER PRIMARY KEY,
@@ -207,6 +208,7 @@ CREATE TABLE fills (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX fills_by_position ON fills (slot, position_id);
 CREATE INDEX fills_by_order ON fills (client_order_id);
+CREATE INDEX fills_by_time ON fills (slot, timestamp, deal_ticket);
 
 -- One row per closing deal and position: what backtesting.py calls a closed trade.
 CREATE TABLE trades (

@@ -1,5 +1,6 @@
 """The one connection that writes the record (schema.sql). What cannot be recorded is not sent: failures raise RecordFailed."""
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from Backtest.decisions import Bar
-from Live.audit_logger.chain import hash_of
+from Live.audit_logger.aside import keep_aside, read_back
+from Live.audit_logger.chain import Head, hash_of, head_of
 from Live.audit_logger.opening import SCHEMA_VERSION as SCHEMA_VERSION
 from Live.audit_logger.opening import open_record
 from Live.audit_logger.rows import deal_of, order_of, row_of_deal, row_of_intent, row_of_position, storable, to_json
@@ -39,21 +41,30 @@ class AuditLogger:
     """Opens the record at `path`, making it where there is none.
 
     Raises Misconfigured, in one sentence, when the file or its folder cannot be used. All times are the clock's.
-    `secrets` gives what must not be written, whenever it is asked: texts get `***` in its place.
+    `secrets` gives what must not be written, whenever it is asked: texts get `***` in its place. A record that has lost rows is
+    refused with NeedsPerson, unless it may have been `set_back`.
     """
 
     def __init__(
-        self, path: Path, clock: Clock, *, secrets: Callable[[], Iterable[str]] = tuple, busy_seconds: float = BUSY_SECONDS
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        secrets: Callable[[], Iterable[str]] = tuple,
+        busy_seconds: float = BUSY_SECONDS,
+        set_back: bool = False,
     ) -> None:
         self.path = path
         self._clock, self._secrets = clock, secrets
         self._run_id: int | None = None
-        self._db = open_record(path, busy_seconds=busy_seconds)
+        self._db, self._spill = open_record(path, busy_seconds=busy_seconds, set_back=set_back)
+        self._head: Head | None = None  # the newest row of the journal in the transaction that is open
         self._durable: bool | None = None  # the transaction that is open, or was the last
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+        self._spill.close()
 
     @contextmanager
     def transaction(self, *, durable: bool) -> Iterator[None]:
@@ -76,17 +87,27 @@ class AuditLogger:
             self._db.execute("COMMIT")
         except BaseException as error:
             self._roll_back()
+            self._head = None
             # OverflowError: a whole number that SQLite has no room for
             if isinstance(error, sqlite3.Error | OverflowError):
                 raise RecordFailed(f"the record {self.path} cannot be written: {error}") from error
             raise
+        self._note_head()
+
+    def accept_set_back(self) -> None:
+        """Take this record, which has lost rows, for the record from now on."""
+        self._spill.note(head_of(self._db))
 
     # runs
 
     def start_run(self, facts: Mapping[str, Any]) -> int:
-        """Open a run; what follows belongs to it. `facts` are the columns of `runs`."""
+        """Open a run; what follows belongs to it. `facts` are the columns of `runs`.
+
+        First into it comes what an earlier run could only put into the spill file.
+        """
         with self.transaction(durable=True):
             self._run_id = self._insert("runs", {"started_at": self._now(), **facts})
+        read_back(self, self._spill)
         return self._run_id
 
     def end_run(self, *, exit_code: int, reason: str, summary: Mapping[str, Any]) -> None:
@@ -161,19 +182,13 @@ class AuditLogger:
 
         Raises ValueError when the order may not go there from where it stands, RecordFailed when it cannot be written.
         """
-        with self.transaction(durable=True):
-            row = self._db.execute("SELECT status, attempts FROM orders WHERE client_order_id = ?", (order_id,)).fetchone()
-            if row is None:
-                raise ValueError(f"there is no order {order_id}")
-            old, attempt = Status(row["status"]), row["attempts"]
-            if to not in MOVES[old]:
-                raise ValueError(f"order {order_id} cannot go from {old.value} to {to.value}")
-            attempt += to is Status.SUBMITTED
-            values = {"status": to.value, "attempts": attempt, "updated_at": self._now(), **columns}
-            names = ", ".join(f"{name} = ?" for name in values)
-            sql = f"UPDATE orders SET {names} WHERE client_order_id = ?"  # noqa: S608 - our own names
-            self._db.execute(sql, (*self._stored(values), order_id))
-            self._append_move(order_id, attempt, (old, to), payload)
+        try:
+            self._move(order_id, to, payload, columns)
+        except RecordFailed:
+            if to is not Status.SUBMITTED:  # then nothing was sent
+                entry = {"at": self._now(), "order_id": order_id, "to": to.value, "payload": payload, "columns": columns}
+                keep_aside(self._spill, entry, self._secrets)
+            raise
 
     def order(self, order_id: str) -> Order | None:
         """What has become of an intent."""
@@ -307,6 +322,27 @@ class AuditLogger:
         value = self._value("SELECT value FROM state WHERE key = ?", key)
         return None if value is None else json.loads(value)
 
+    def _move(self, order_id: ClientOrderId, to: Status, payload: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
+        with self.transaction(durable=True):
+            row = self._db.execute("SELECT status, attempts FROM orders WHERE client_order_id = ?", (order_id,)).fetchone()
+            if row is None:
+                raise ValueError(f"there is no order {order_id}")
+            old, attempt = Status(row["status"]), row["attempts"]
+            if to not in MOVES[old]:
+                raise ValueError(f"order {order_id} cannot go from {old.value} to {to.value}")
+            attempt += to is Status.SUBMITTED
+            values = {"status": to.value, "attempts": attempt, "updated_at": self._now(), **columns}
+            names = ", ".join(f"{name} = ?" for name in values)
+            sql = f"UPDATE orders SET {names} WHERE client_order_id = ?"  # noqa: S608 - our own names
+            self._db.execute(sql, (*self._stored(values), order_id))
+            self._append_move(order_id, attempt, (old, to), payload)
+
+    def _note_head(self) -> None:
+        if self._head is not None:
+            with contextlib.suppress(OSError):  # a start then looks for an older row
+                self._spill.note(self._head)
+            self._head = None
+
     def _roll_back(self) -> None:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
@@ -326,7 +362,8 @@ class AuditLogger:
             "payload": redacted_json(to_json(payload), self._secrets()),
             "prev_hash": self._value("SELECT hash FROM order_events ORDER BY seq DESC LIMIT 1") or "",
         }
-        self._insert("order_events", {**row, "hash": hash_of(row)})
+        digest = hash_of(row)
+        self._head = Head(self._insert("order_events", {**row, "hash": digest}), digest)
 
     def _insert(self, table: str, values: Mapping[str, Any], *, or_ignore: bool = False) -> int:
         names, marks = ", ".join(values), ", ".join("?" * len(values))
