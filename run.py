@@ -35,6 +35,7 @@ LIVE = tuple(
     """
     run stop resume dashboard doctor explain verify lookahead warmup costs report drift replay
     status positions orders trades signals events runs logs
+    reconcile audit backup
     """.split()
 )
 VERBS = ("demo", "test", "backtest", *LIVE, "lint")

@@ -13,7 +13,7 @@ LAYERS = {
     "Live": [
         "__main__",
         "drift replay supervisor",
-        "running doctor explain report costs verify stopping",
+        "running doctor explain report costs verify stopping record_care",
         "summary",
         "live_trader",
         "symbol_trader flatten",

@@ -463,7 +463,7 @@ def test_a_record_of_an_older_version_keeps_its_rows_in_tables_of_this_one(path:
         (without_a_trigger, "it is another program's database, or was changed by one; choose another file"),
         (lambda path: path.write_text("no database at all" * 100), "it is no SQLite database; choose another file"),
         (corrupt, "it is damaged .*; keep the file, and put a copy from a backup in its place"),
-        (lambda path: path.mkdir(), "it cannot be opened; choose a file in a folder that you may write to"),
+        (lambda path: path.mkdir(), "it is a folder; name a file in it"),
     ],
     ids=["newer", "foreign", "foreign of the same number", "changed", "no database", "corrupt", "folder"],
 )

@@ -28,8 +28,8 @@ def reader_of(path: Path, *, busy_seconds: float = 5.0) -> sqlite3.Connection:
 def copy_record(source: Path, target: Path, progress: Progress = lambda _done, _total: None) -> None:
     """Copy the record as it is at this moment into one file, readable by its owner only, and look whether the copy is whole.
 
-    `target` appears when all of it is on the disk. Raises OSError (FileExistsError for a target that is there already),
-    sqlite3.Error, and CopyIsBroken.
+    `target` appears when all of it is on the disk. Raises OSError (FileExistsError for a target that is there already), and
+    CopyIsBroken.
     """
     if target.exists():
         raise FileExistsError(f"{target} exists already")
@@ -41,6 +41,8 @@ def copy_record(source: Path, target: Path, progress: Progress = lambda _done, _
         with part.open("r+b") as file:
             os.fsync(file.fileno())
         part.rename(target)
+    except sqlite3.Error as error:
+        raise CopyIsBroken(str(error)) from error
     finally:
         part.unlink(missing_ok=True)
     sync_folder(target.parent)

@@ -43,13 +43,13 @@ class _Unusable(Exception):
     """Why a file cannot be the record, and what to do."""
 
 
-def check_record(path: Path) -> None:
-    """Raises Misconfigured for a file that cannot be the record, and NeedsPerson for one that has lost rows, without changing
-    it or leaving another one beside it.
+def check_record(path: Path, *, lost_rows: bool = False) -> None:
+    """Raises Misconfigured for a file that cannot be the record, and NeedsPerson for one that has lost rows unless it may have
+    `lost_rows`, without changing it or leaving another one beside it.
     """
     if path.is_dir():
         raise Misconfigured(f"AUDIT_DB_PATH={path} cannot be used as the record: it is a folder; name a file in it")
-    head = noted_head(path)
+    head = None if lost_rows else noted_head(path)
     if not path.exists():
         if head is not None:
             raise NeedsPerson(_set_back(path, head))

@@ -139,5 +139,5 @@ def _frames(content: bytes) -> Iterator[dict[str, Any] | None]:
 def _newest_head(content: bytes) -> tuple[int, Head]:
     slots = (content[at : at + _SLOT] for at in range(0, _SLOT * _SLOTS, _SLOT))
     whole = [found for slot in slots if (found := next(_frames(slot), None)) is not None]
-    newest = max(whole, key=lambda found: found["turn"], default={"turn": 0, "seq": START.seq, "hash": START.hash})
-    return newest["turn"], Head(newest["seq"], newest["hash"])
+    newest = max(whole, key=lambda found: int(found["turn"]), default=None)
+    return (0, START) if newest is None else (newest["turn"], Head(newest["seq"], newest["hash"]))
