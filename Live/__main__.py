@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from Live.care.commands import add_to as add_care
 from Live.config import PROJECT_ROOT, LiveConfig, load_config
 from Live.endings import INTERRUPTED, MISTAKEN, exit_code_of
 from Live.views.commands import add_to as add_views
@@ -37,6 +38,7 @@ def _prices(words: Sequence[str]) -> dict[str, str] | None:
 
 
 add_views(cli, _absolute)
+add_care(cli)
 
 
 @cli.command(context_settings=HELP)
@@ -276,41 +278,6 @@ def replay(env_file: str | None, db: str | None, *, as_json: bool, **given: Any)
     config = load_config({"audit_db_path": None if path is None else str(path)}, _absolute(env_file), os.environ)
     wanted = Wanted(given["run"], given["slot"], given["since"], tuple(filter(None, (given["symbols"] or "").split(","))))
     return print_replays(config.audit_db_path, wanted, as_json=as_json)
-
-
-@cli.group(context_settings=HELP)
-def audit() -> None:
-    """Look after the record."""
-
-
-@audit.command("verify", context_settings=HELP)
-@click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
-@click.option("--db", metavar="FILE", help="The record to look at (AUDIT_DB_PATH).")
-@click.option("--head", metavar="N:HASH", help="A head of the chain that you have noted: nothing before it may have changed.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-def audit_verify(env_file: str | None, db: str | None, head: str | None, *, as_json: bool) -> int:
-    """Whether the record is as it was written; the first row that is not is named. Exit code 6 when any is not."""
-    from Live.record_care import print_verified
-
-    return print_verified(_record(env_file, db).audit_db_path, head, as_json=as_json)
-
-
-@cli.command(context_settings=HELP)
-@click.argument("file", required=False)
-@click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
-@click.option("--db", metavar="FILE", help="The record to copy (AUDIT_DB_PATH).")
-def backup(file: str | None, env_file: str | None, db: str | None) -> int:
-    """Copy the record to FILE while it is traded on; by default to the folder `backups` beside it."""
-    from Live.clock import SystemClock
-    from Live.record_care import back_up
-
-    path = _record(env_file, db).audit_db_path
-    return back_up(path, _absolute(file), path.parent / "backups", SystemClock())
-
-
-def _record(env_file: str | None, db: str | None) -> LiveConfig:
-    path = _absolute(db)
-    return load_config({"audit_db_path": None if path is None else str(path)}, _absolute(env_file), os.environ)
 
 
 def _has_screen() -> bool:

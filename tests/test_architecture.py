@@ -13,7 +13,7 @@ LAYERS = {
     "Live": [
         "__main__",
         "drift replay supervisor",
-        "running doctor explain report costs verify stopping record_care",
+        "running doctor explain report costs verify stopping care",
         "summary",
         "live_trader",
         "symbol_trader flatten",
@@ -46,7 +46,7 @@ DOORS = {
     "keyring": ["Live.config"],
     "filelock": ["Live.locks"],
     "rpyc": ["Backtest.simulated_terminal.serving"],
-    "click": ["Live.__main__", "Live.views.commands", "Backtest.simulated_terminal.__main__"],
+    "click": ["Live.__main__", "Live.views.commands", "Live.care.commands", "Backtest.simulated_terminal.__main__"],
     "backtesting": ["Backtest", "Live.backtesting_bridge"],
     # the last two let a simulated market go on in real time, under other people's programs
     "time": ["Live.clock", "Backtest.simulated_terminal.__main__", "Backtest.simulated_terminal.in_use"],
@@ -60,7 +60,7 @@ CLOCK = "Live.clock"
 # Code that decides: same in, same out. It imports other pure modules, numbers, the words for bars, and this of the standard library.
 PURE = (
     """
-    Live.model Live.outcomes Live.explanations Live.bar_judgement Live.drift_causes
+    Live.care.reconciliation Live.model Live.outcomes Live.explanations Live.bar_judgement Live.drift_causes
     Live.recorded_bars Live.risk Live.sizing Live.order_requests Live.trade_book Live.net_book
     Live.mt5_connector.shown Live.mt5_connector.names Live.mt5_connector.outage Live.order_executor.evidence
     Live.order_executor.telling

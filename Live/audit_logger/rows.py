@@ -103,7 +103,7 @@ def deal_of(row: sqlite3.Row) -> Deal:
     )
 
 
-def order_of(row: sqlite3.Row) -> Order:
+def order_of(row: Mapping[str, Any] | sqlite3.Row) -> Order:
     """A row of `orders`."""
     return Order(
         intent=_intent_of(row),
@@ -115,7 +115,7 @@ def order_of(row: sqlite3.Row) -> Order:
     )
 
 
-def _intent_of(row: sqlite3.Row) -> Intent:
+def _intent_of(row: Mapping[str, Any] | sqlite3.Row) -> Intent:
     return Intent(
         order_id=ClientOrderId(row["client_order_id"]),
         bar=BarId(_slot_of(row), row["symbol"], row["timeframe"], row["bar_epoch"], datetime.fromisoformat(row["bar_time"])),
@@ -133,7 +133,7 @@ def _intent_of(row: sqlite3.Row) -> Intent:
     )
 
 
-def _slot_of(row: sqlite3.Row) -> Slot:
+def _slot_of(row: Mapping[str, Any] | sqlite3.Row) -> Slot:
     # login@server/strategy_id/magic, where the server's name may hold anything
     login, rest = row["slot"].split("@", 1)
     return Slot(int(login), rest.rsplit("/", 2)[0], row["strategy_id"], Magic(row["magic"]))

@@ -110,6 +110,11 @@ class AuditLogger:
         read_back(self, self._spill)
         return self._run_id
 
+    def continue_run(self, run_id: int) -> None:
+        """What follows belongs to a run that has ended, or was killed: a person settles what it left."""
+        self._run_id = run_id
+        read_back(self, self._spill)
+
     def end_run(self, *, exit_code: int, reason: str, summary: Mapping[str, Any]) -> None:
         """Close the run."""
         with self.transaction(durable=True):

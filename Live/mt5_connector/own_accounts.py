@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,16 @@ class Traded:
 
     strategy: LoadedStrategy
     params: Mapping[str, Any]
-    fresh: bool  # a new one where there is one already
+    fresh: bool = False  # a new one where there is one already
+    look_at: "Kept | None" = None  # not to trade on, but to see a copy of
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An account that is on file, and a folder for a copy of it: one can look at it while a trader trades it."""
+
+    login: int
+    folder: Path
 
 
 def account_file(config: LiveConfig, traded: Traded, prices: str) -> tuple[Path, int]:
@@ -35,6 +45,8 @@ def account_file(config: LiveConfig, traded: Traded, prices: str) -> tuple[Path,
 
     Raises Misconfigured when the folder cannot be used.
     """
+    if traded.look_at is not None:
+        return _copied(config.sim_account_dir, traded.look_at)
     folder, what = config.sim_account_dir, _fingerprint(config, traded, prices)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,6 +61,14 @@ def account_file(config: LiveConfig, traded: Traded, prices: str) -> tuple[Path,
         generation += 1
         path, login = following
     return path, login
+
+
+def _copied(accounts: Path, kept: Kept) -> tuple[Path, int]:
+    file = accounts / f"{kept.login}.jsonl"
+    try:
+        return Path(shutil.copy(file, kept.folder)), kept.login
+    except OSError as error:
+        raise Misconfigured(f"the simulated account {file} cannot be read: {error.strerror}; set SIM_ACCOUNT_DIR to its folder") from error
 
 
 @contextmanager

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -21,7 +23,7 @@ from Live.clock import Clock, SystemClock, real_sleep
 from Live.config import LiveConfig
 from Live.errors import Misconfigured, Unreachable
 from Live.locks import hold_simulated_account
-from Live.mt5_connector.own_accounts import Traded, account_file, keeping
+from Live.mt5_connector.own_accounts import Kept, Traded, account_file, keeping
 from Live.mt5_connector.paper import open_paper
 from Live.mt5_connector.remote import NOT_STARTED, RemoteTerminal
 
@@ -47,7 +49,17 @@ def open_terminal(
     That account is ours alone until `resources` are let go. Raises AnotherInstance, Misconfigured, BadInput for prices or
     an account that cannot be used, and for a paper account Unreachable and WrongAccount.
     """
-    kind, traded = kind_of(config), Traded(strategy, params, fresh)
+    return _open(config, Traded(strategy, params, fresh), resources)
+
+
+def open_copy(config: LiveConfig, strategy: LoadedStrategy, login: int, resources: ExitStack) -> OpenedTerminal:
+    """The same with a copy of the simulated or paper account of this number: to look at, also while a trader trades it."""
+    kept = Kept(login, Path(resources.enter_context(TemporaryDirectory())))
+    return _open(config, Traded(strategy, {}, look_at=kept), resources)
+
+
+def _open(config: LiveConfig, traded: Traded, resources: ExitStack) -> OpenedTerminal:
+    kind = kind_of(config)
     if kind == "simulated":
         return _simulated(config, traded, resources)
     real = _real(config, kind)

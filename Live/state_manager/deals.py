@@ -24,6 +24,7 @@ class Deals:
         self._connector, self._record, self._slot = connector, record, slot
         self._tags: dict[int, object] = {}
         self._specs: dict[str, SymbolSpec] = {}
+        self.given_up = frozenset[int](record.state(f"acknowledged {slot}") or ())  # tickets of positions that a person has released
         for deal in record.deals(slot):
             self.book.add(deal, self.spec(deal.symbol), self.tag_of(deal.position_id))
             if self.net is not None:
@@ -36,6 +37,8 @@ class Deals:
         opened: set[int] = set()
         unsure: set[str] = set()
         for deal in deals:
+            if deal.position_id in self.given_up:
+                continue
             known = deal.position_id in self.book or deal.position_id in opened
             if not (self.net.book if self.net else self.book).knows(deal.ticket) and (
                 known or self.opened(deal.magic, deal.order, deal.comment)
@@ -63,6 +66,8 @@ class Deals:
 
         The ticket is proof enough: a server may forget the magic number.
         """
+        if ticket in self.given_up:
+            return False
         if ticket in self.book or self._record.order_by_ticket(self._slot, ticket) is not None:
             return True
         return magic == self._slot.magic and self._by_comment(comment) is not None

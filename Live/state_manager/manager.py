@@ -202,11 +202,12 @@ class StateManager:
         """Raise NeedsPerson when a position carries our magic number that this record has never opened."""
         if strange := self.strangers.found.positions:
             tickets = ", ".join(map(str, strange))
-            by_hand = "use the record that did, close it by hand, or trade with another MAGIC_NUMBER"
+            own = self._connector.simulated or self._connector.paper
+            another = "start a new account with --fresh" if own else "close it by hand"
+            first = strange[0]
             remedy = (
-                "use the record that did, or start a new account with --fresh"
-                if self._connector.simulated or self._connector.paper
-                else by_hand
+                f"use the record that did, {another}, or settle it here: python -m Live reconcile shows both sides, "
+                f"reconcile adopt {first} makes it ours, reconcile release {first} leaves it alone"
             )
             raise NeedsPerson(
                 f"position {tickets} of account {self._slot.login} carries our MAGIC_NUMBER={self._slot.magic}, but this record did not "

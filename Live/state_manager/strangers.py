@@ -77,7 +77,8 @@ class Strangers:
         return not (held.ticket in self._acknowledged or self._may_be_ours(held.symbol))
 
     def _is_strange_deal(self, deal: Deal) -> bool:
-        return not (deal.ticket in self._acknowledged or self._ours.is_known(deal) or self._may_be_ours(deal.symbol))
+        looked_at = deal.ticket in self._acknowledged or deal.position_id in self._acknowledged
+        return not (looked_at or self._ours.is_known(deal) or self._may_be_ours(deal.symbol))
 
     def _is_strange_order(self, order: ShownOrder) -> bool:
         known = order.ticket in self._acknowledged or self._ours.opened(order.magic, order.ticket, order.comment)

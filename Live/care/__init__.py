@@ -1,0 +1,1 @@
+"""Looking after the record and the account: reconcile, audit verify, backup."""
