@@ -24,6 +24,7 @@ from Live.errors import Interrupted, KillSwitch, LiveError, Unreachable, WrongAc
 from Live.flatten import stand_down
 from Live.heartbeat import Heartbeat, Phase
 from Live.kill_switch import LIFTED_BY, StopSwitch
+from Live.late_orders import take_late_away
 from Live.locks import hold_account, hold_symbols
 from Live.model import AccountState, Magic, Order, Position, Slot
 from Live.mt5_connector import MT5Connector, OpenedTerminal
@@ -267,6 +268,7 @@ class LiveTrader:
                 raise Unreachable("the terminal is not connected")
             self.state.sync()
             self._cover()
+            take_late_away(self.desk)
             self.state.open_day(self.connector.account())
             self._carry_out_again(self.executor.settle(self._decide_again))
             self.bars += sum(self._symbol_turn(trader) for trader in self.traders.values())

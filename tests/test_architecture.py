@@ -16,7 +16,7 @@ LAYERS = {
         "running doctor explain report costs verify stopping care",
         "summary",
         "live_trader",
-        "symbol_trader flatten",
+        "symbol_trader flatten late_orders",
         "intent_carrier bar_watch",
         "desk reporter strategy_checks",
         "order_executor state_manager dashboard views drift_sides strategy_watch",

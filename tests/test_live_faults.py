@@ -13,7 +13,7 @@ from Live.audit_logger import AuditLogger
 from Live.live_trader import LiveTrader
 from Live.model import Status
 from tests.crash_points import after, before
-from tests.faulty_terminal import Fault, FaultyTerminal, answer_lost, answered, without_answer
+from tests.faulty_terminal import Fault, FaultyTerminal, answer_lost, answered, late, without_answer
 from tests.live_runs import Ran, eurusd, loaded, run_live
 
 REQUOTE = 10004
@@ -322,6 +322,23 @@ def test_answers_about_waiting_orders_that_are_lost_change_nothing(number: int, 
 def test_a_waiting_order_that_was_not_delivered_is_missed_and_not_in_the_queue(tmp_path: Path) -> None:
     ran = run(tmp_path, at_send(1, without_answer()), WaitsAndCancels)
     assert statuses(ran) == [("PENDING", "ABSENT"), ("PENDING", "FILLED"), ("EXIT", "FILLED")]
+
+
+def test_a_waiting_order_that_comes_after_it_was_given_up_is_taken_away_again(tmp_path: Path) -> None:
+    def deliver(trader: LiveTrader) -> None:
+        if trader.bars == 12:
+            trader.terminal.functions.deliver()
+
+    def made(*args: Any, **options: Any) -> FaultyTerminal:
+        terminal = FaultyTerminal(SimulatedTerminal(*args, **options))
+        terminal.faults.append(late())
+        return terminal
+
+    ran = run_live(tmp_path, loaded(WaitsAndCancels), eurusd(40), made_by=made, on_turn=deliver)
+    assert statuses(ran) == [("PENDING", "ABSENT"), ("CANCEL", "FILLED"), ("PENDING", "FILLED"), ("EXIT", "FILLED")]
+    assert [row["severity"] for row in ran.rows("SELECT severity FROM events WHERE event_type = 'LATE_ORDER'")] == ["CRITICAL"]
+    ran.terminal.inner.initialize()
+    assert ran.terminal.inner.history_orders_get(1, 2**31 - 1)[0].state == 2  # ORDER_STATE_CANCELED
 
 
 def test_a_cancellation_that_was_not_delivered_is_decided_again(tmp_path: Path) -> None:

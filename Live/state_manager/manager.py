@@ -63,6 +63,7 @@ log = logging.getLogger("LiveTrader")
 
 LOTS_DIGITS = 8
 WAITING = (Status.PLACED, Status.PARTIALLY_FILLED)
+GIVEN_UP = (Status.ABSENT, Status.FAILED)
 LIMIT_TYPES = (2, 3)  # ORDER_TYPE_BUY_LIMIT, ORDER_TYPE_SELL_LIMIT
 
 
@@ -84,6 +85,7 @@ class StateManager:
         self._others: tuple[Position, ...] = ()
         self._switched_off: tuple[str, ...] = ()
         self._kinds: dict[int, int] = {}  # ORDER_TYPE_* of active orders, by ticket
+        self._ours_waiting: tuple[ShownOrder, ...] = ()  # those of them with our magic number
         self._deals = Deals(connector, record, slot, config.symbols)
         self.strangers = Strangers(record, slot, self._deals)
         self._book, self._net = self._deals.book, self._deals.net
@@ -130,6 +132,7 @@ class StateManager:
         self._doubts.judge(self._doubts.about(held, fresh))
         rates = self._rates({deal.symbol for deal in fresh} | {position.symbol for position in self.positions})
         self._kinds = {order.ticket: order.kind for order in active}
+        self._ours_waiting = tuple(order for order in active if order.magic == self._slot.magic)
         self._note_switches()
         if fresh:
             with self._record.transaction(durable=True):
@@ -166,6 +169,12 @@ class StateManager:
     def active(self) -> tuple[Order, ...]:
         """Our orders that may yet be filled: those that wait, and what is left of one that was filled in part."""
         return tuple(order for order in self._record.orders_with(WAITING, self._slot) if order.ticket in self._kinds)
+
+    @property
+    def late(self) -> tuple[tuple[int, Order], ...]:
+        """Orders that wait at the broker although they were given up, with their tickets there."""
+        found = ((shown.ticket, self._deals.order_of(shown.ticket, shown.comment)) for shown in self._ours_waiting)
+        return tuple((ticket, order) for ticket, order in found if order is not None and order.status in GIVEN_UP)
 
     def publish_positions(self) -> None:
         """Put what we hold where readers of the record see it."""
