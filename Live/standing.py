@@ -64,14 +64,17 @@ def trader_of(run: Run | None, heartbeat: object, now: datetime) -> Trader:
     )
 
 
-def kill_switch_of(run: Run | None, said: object, switch: KillSwitchFile) -> KillSwitch:
-    """The kill switch by what the trader `said` (`{"active", "file"}`) and what is in the stop file's folder now."""
+def kill_switch_of(run: Run | None, said: object, switch: KillSwitchFile, *, held: object = None) -> KillSwitch:
+    """The kill switch by what the trader `said` (`{"active", "file"}`), what is in the stop file's folder now, and the stop
+    that is `held` on record until somebody lifts it.
+    """
     state = said if isinstance(said, Mapping) else {}
     enabled = run is None or run.settings.get("ENABLE_KILL_SWITCH") is not False
     found = switch.found()
     said_so = state.get("file") if state.get("active") is True else None
-    active = enabled and (found is not None or state.get("active") is True)
-    return KillSwitch(active=active, enabled=enabled, file=str(found or said_so or switch.path or ""))
+    active = isinstance(held, Mapping) or (enabled and (found is not None or state.get("active") is True))
+    would_be = None if isinstance(held, Mapping) else switch.path
+    return KillSwitch(active=active, enabled=enabled, file=str(found or said_so or would_be or ""))
 
 
 def trading_of(trader: Trader, kill_switch: KillSwitch, said: object) -> tuple[bool, str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from Live.dashboard import create_app
-from tests.sample_record import START, WALL, SampleRecord, a_trading_day
+from tests.sample_record import SLOT, START, WALL, SampleRecord, a_trading_day
 
 ROOT = Path(__file__).parent.parent
 API = ["status", "summary", "positions", "recent_orders", "recent_signals", "recent_trades", "equity", "overview"]
@@ -76,6 +77,12 @@ def client_of(path: Path, now: datetime = WALL) -> FlaskClient:
     return create_app(path, stop_file=path.parent / "EMERGENCY_STOP", clock=FixedClock(now)).test_client()
 
 
+def form_token(client: FlaskClient) -> str:
+    """What a page of ours has in its form."""
+    found = re.search(r'name="token" value="(\w+)"', client.get("/stop").text)
+    return found[1] if found else ""
+
+
 def body_of(answer: TestResponse) -> Any:
     def refuse(text: str) -> None:
         raise AssertionError(f"{text} is no JSON")
@@ -87,6 +94,41 @@ def get(client: FlaskClient, path: str) -> Any:
     answer = client.get(path)
     assert answer.status_code == 200, answer.data
     return body_of(answer)
+
+
+def a_rich_record(path: Path) -> SampleRecord:
+    """A trading day with something on every page: indicators, limits, events, and an order with its whole life."""
+    made = a_trading_day(path)
+    chart = {"run_id": 1, "slot": SLOT, "symbol": "EURUSD", "timeframe": "H1"}
+    made.insert("warm_ups", {**chart, "timestamp": START.isoformat(), "bars": 0, "history_id": 0, "spec": "{}"})
+    for place, (name, overlay) in enumerate((("SMA(C,10)", 1), ("RSI(C,14)", 0))):
+        made.insert("indicators", {**chart, "position": place, "name": name, "overlay": overlay, "scatter": 0, "before": "[]"})
+    for n in range(30):
+        made.bar(close=1.245 + n / 10_000, high=1.25 + n / 10_000, indicators=json.dumps([1.24 + n / 10_000, 50.0 + n]))
+    made.event("STARTUP", "DRY run of sma_cross")
+    made.event("DISCONNECTED", "the terminal is not connected", severity="ERROR")
+    made.state(limits=[{"rule": "MAX_POSITIONS", "measured": 1, "limit": 10}, {"rule": "MAX_DAILY_TRADES", "measured": 10, "limit": 10}])
+    made.life_of(
+        "FIRST",
+        ("PENDING", {}),
+        (
+            "SUBMITTED",
+            {
+                "request": {"action": 1, "type": 0, "volume": 0.1, "price": 1.2451, "comment": "q1"},
+                "quote": {"bid": 1.245, "ask": 1.2451},
+                "check": {"retcode": 0, "margin": 124.5, "margin_free": 9_875.5},
+                "sizing": {"rule": "risk", "equity": 10_000.0, "risk_pct": 1.0, "lots": 0.1},
+                "gates": [{"rule": "MAX_POSITIONS, positions with this one", "measured": 1, "limit": 10}],
+            },
+        ),
+        (
+            "PLACED",
+            {"answer": {"retcode": 10009, "deal": 70, "order": 50, "volume": 0.1, "price": 1.2451}, "last_error": [1, ""], "sent": True},
+        ),
+        ("FILLED", {"deals": [70]}),
+    )
+    made.fill("FIRST", 70, price=1.2452)
+    return made
 
 
 def a_hostile_record(path: Path, text: str) -> SampleRecord:
@@ -106,6 +148,14 @@ def a_hostile_record(path: Path, text: str) -> SampleRecord:
     made.snapshot(START + timedelta(hours=1), 2.0, timestamp=text)
     said = everywhere(SAID)
     made.state(trading=said, kill_switch=said, day=said, account=said, progress=said, market_time=text)
+    made.event(text, text)
+    made.life_of(
+        text, ("PENDING", {}), ("SUBMITTED", {"request": {"comment": text}, "gates": [{"rule": text}]}), ("FAILED", {"reason": text})
+    )
+    chart = {"run_id": 1, "slot": SLOT, "symbol": text, "timeframe": text}
+    made.insert("warm_ups", {**chart, "timestamp": text, "bars": 0, "history_id": 0, "spec": "{}"})
+    made.insert("indicators", {**chart, "position": 0, "name": text, "overlay": 1, "scatter": 0, "before": "[]"})
+    made.bar(symbol=text, timeframe=text, indicators="[1.0]")
     made.heartbeat()
     return made
 

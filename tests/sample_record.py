@@ -134,8 +134,9 @@ class SampleRecord:
 
     def bar(self, **values: Any) -> None:
         self._serial += 1
-        at = (START + timedelta(hours=self._serial)).isoformat()
-        self.insert("bars", BAR | {"bar_time": at, "decided_at": at, "bar_epoch": self._serial} | values)
+        at = START + timedelta(hours=self._serial)
+        times = {"bar_time": at.isoformat(), "decided_at": at.isoformat(), "bar_epoch": int(at.timestamp())}
+        self.insert("bars", BAR | times | values)
 
     def signal(self, at: datetime = START, **values: Any) -> None:
         self.insert("signals", SIGNAL | {"timestamp": at.isoformat()} | values)
@@ -155,6 +156,30 @@ class SampleRecord:
 
     def snapshot(self, at: datetime, equity: float, **values: Any) -> None:
         self.insert("account_snapshots", SNAPSHOT | {"timestamp": at.isoformat(), "equity": equity} | values)
+
+    def event(self, event_type: str, message: str, at: datetime = START, **values: Any) -> None:
+        row = {"timestamp": at.isoformat(), "run_id": 1, "event_type": event_type, "severity": "INFO", "message": message, "details": "{}"}
+        self.insert("events", row | values)
+
+    def life_of(self, order_id: str, *moves: tuple[str, dict[str, Any]]) -> None:
+        """The moves of an order, each a second after the one before; their hashes are not those of a real chain."""
+        before = None
+        for status, payload in moves:
+            self._serial += 1
+            row = {
+                "timestamp": (START + timedelta(seconds=self._serial)).isoformat(),
+                "run_id": 1,
+                "client_order_id": order_id,
+                "attempt": 1,
+            }
+            row |= {"from_status": before, "to_status": status, "payload": json.dumps(payload), "hash": str(self._serial)}
+            self.insert("order_events", row)
+            before = status
+
+    def fill(self, order_id: str, ticket: int, **values: Any) -> None:
+        row = {"slot": SLOT, "deal_ticket": ticket, "timestamp": START.isoformat(), "run_id": 1, "order_ticket": 50, "position_id": 50}
+        row |= {"client_order_id": order_id, "symbol": "EURUSD", "side": "BUY", "entry": "IN", "volume": 0.1, "price": 1.2451}
+        self.insert("fills", row | values)
 
     def state(self, **values: Any) -> None:
         for key, value in values.items():

@@ -43,6 +43,7 @@ DOORS = {
     "sqlite3": ["Live.audit_logger"],
     "flask": ["Live.dashboard"],
     "waitress": ["Live.dashboard"],
+    "bokeh": ["Live.dashboard", "Live.drift_plot"],
     "keyring": ["Live.config"],
     "filelock": ["Live.locks"],
     "rpyc": ["Backtest.simulated_terminal.serving"],
@@ -51,7 +52,7 @@ DOORS = {
     # the last two let a simulated market go on in real time, under other people's programs
     "time": ["Live.clock", "Backtest.simulated_terminal.__main__", "Backtest.simulated_terminal.in_use"],
     "random": ["Backtest.session"],  # to leave a strategy's generator as it was
-    "secrets": [],
+    "secrets": ["Live.dashboard"],
     "uuid": [],
 }
 PRIVATE_DOOR = "Backtest.session"  # the only package that knows backtesting.py's private names

@@ -44,6 +44,15 @@ def test_status_says_who_trades_in_which_mode_and_that_they_may(client: FlaskCli
         "market_time": "2018-02-07T12:00:00+00:00",
         "progress": {"bars": 52, "total": 100},
         "unsettled_orders": 0,
+        "stopped": None,
+        "bars": [
+            {
+                "symbol": "EURUSD",
+                "timeframe": "H1",
+                "bar_time": "2018-02-07T04:00:00+00:00",
+                "next_close": "2018-02-07T06:00:00+00:00",
+            }
+        ],
     }
 
 
@@ -125,7 +134,7 @@ def test_recent_trades_and_the_equity_curve_are_rows_of_the_record(client: Flask
 
 def test_the_overview_is_all_the_others_in_one_answer(client: FlaskClient) -> None:
     overview = get(client, "/api/overview")
-    assert overview == {name: get(client, f"/api/{name}") for name in API if name != "overview"}
+    assert overview == {name: get(client, f"/api/{name}") for name in API if name != "overview"} | {"limits": get(client, "/api/v1/limits")}
 
 
 def test_a_record_without_a_run_has_nothing_to_say(tmp_path: Path) -> None:

@@ -31,6 +31,19 @@ class Listing:
         """What it can be filtered by."""
         return [*(["run"] if self.of_runs else []), *self.indexed, *self.switches, *self.filters]
 
+    @property
+    def names_of_columns(self) -> list[str]:
+        """Its columns as they are called in its rows."""
+        parts, depth, part = [], 0, ""
+        for letter in f"{self.columns},":
+            depth += (letter == "(") - (letter == ")")
+            if letter == "," and not depth:
+                parts.append(part)
+                part = ""
+            else:
+                part += letter
+        return [part.strip().split(" AS ")[-1].split(".")[-1] for part in parts]
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

@@ -52,7 +52,8 @@ FROM orders NOT INDEXED WHERE id > (SELECT max(id) FROM orders) - :look_back AND
 """
 RECENT_SIGNALS = """
 SELECT s.id, s.timestamp, s.run_id, s.strategy_id, s.symbol, s.timeframe, s.bar_time, s.signal, s.confidence, s.price, s.size,
-       s.stop_loss, s.take_profit, s.tag, s.client_order_id, o.status AS order_status, coalesce(s.reason, o.message) AS reason
+       s.stop_loss, s.take_profit, s.tag, s.client_order_id, o.id AS order_id, o.status AS order_status,
+       coalesce(s.reason, o.message) AS reason
 FROM signals AS s LEFT JOIN orders AS o ON o.client_order_id = s.client_order_id
 WHERE s.id > (SELECT max(id) FROM signals) - :look_back AND (:hold OR s.signal <> 'HOLD')
   AND s.run_id IN (SELECT run_id FROM runs WHERE slot = :slot)
@@ -244,6 +245,16 @@ class AuditReader:
     def waiting_orders(self, run: Run) -> int:
         """Entries of this run's strategy that wait at the server for their price."""
         return _whole(self._one(WAITING, {"slot": run.slot})["orders"])
+
+    def started_with(self, run_id: int) -> dict[str, object]:
+        """Versions of what a run was made of, and the parameters of its strategy."""
+        row = self._one("SELECT versions, params FROM runs WHERE run_id = ?", (run_id,))
+        return {name: _parsed(value) for name, value in row.items()}
+
+    def made_of(self, run_id: int) -> dict[str, object]:
+        """The strategy's file and its hash."""
+        row = self._one("SELECT strategy_file, strategy_sha256 FROM runs WHERE run_id = ?", (run_id,))
+        return {"file": row["strategy_file"], "sha256": row["strategy_sha256"]}
 
     def last_snapshot(self, run_id: int) -> Row | None:
         """The account as this run last saw it; None before its first snapshot."""

@@ -349,7 +349,7 @@ CREATE TRIGGER run_totals_of_trades AFTER INSERT ON trades BEGIN
         trades = trades + 1,
         winning_trades = winning_trades + (NEW.net_profit > 0),
         losing_trades = losing_trades + (NEW.net_profit < 0),
-        profit = profit + NEW.net_profit,
+        profit = coalesce(profit + NEW.net_profit, 0),   -- infinity less infinity is no number
         positions_traded = positions_traded + NOT EXISTS (
             SELECT 1 FROM trades
             WHERE slot = NEW.slot AND position_ticket = NEW.position_ticket AND run_id = NEW.run_id AND id <> NEW.id

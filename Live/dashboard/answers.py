@@ -1,10 +1,12 @@
 """What the JSON endpoints say. Each function answers from one sitting of the record and gives plain values."""
 
 import dataclasses
+import json
 import math
 from datetime import datetime
 
 from Live.audit_logger.reader import AuditReader, Row, Run, RunCounts
+from Live.dashboard.nearness import gauge_of, last_bar, worst_loss
 from Live.kill_switch import KillSwitchFile
 from Live.standing import Standing, day_of, kill_switch_of, trader_of, trading_of
 
@@ -14,6 +16,7 @@ EXACT = 2**53  # JavaScript's numbers are exact up to here; what is larger trave
 CENTS = 8  # decimals: sums of money without the binary noise of 0.1 + 0.2
 LONGEST_SHOWN = 500  # characters
 DEEPEST_SHOWN = 8  # lists and objects in one another; ours are 4 deep
+OWN_DEPTH = 60  # of pictures, which we make ourselves
 
 
 def status(reader: AuditReader, now: datetime, kill_switch: KillSwitchFile) -> Answer:
@@ -23,11 +26,12 @@ def status(reader: AuditReader, now: datetime, kill_switch: KillSwitchFile) -> A
     `enabled`, `file`}, `trader` {`state`: none, running, silent or stopped; `sentence`, `last_seen`, `age_seconds`,
     `silent_after_seconds`, `pid`}, `run` {`run_id`, `started_at`, `ended_at`, `exit_code`, `end_reason`, `terminal`, `server`,
     `account` (masked), `strategy_id`, `strategy_class`, `symbols`, `timeframe`} or null, `market_time`, `progress` {`bars`,
-    `total`} or null, `unsettled_orders`. Times are UTC; those of the run and the market are virtual in a replay.
+    `total`} or null, `unsettled_orders`, `stopped` {`since`, `reason`} while a stop is on record, `bars`: of each symbol the last decided one (`symbol`, `timeframe`, `bar_time`) and when
+    the next is due to close (`next_close`). Times are UTC; those of the run and the market are virtual in a replay.
     """
     run, state = reader.latest_run(), reader.state()
     trader = trader_of(run, state.get("heartbeat"), now)
-    stop = kill_switch_of(run, state.get("kill_switch"), kill_switch)
+    stop = kill_switch_of(run, state.get("kill_switch"), kill_switch, held=state.get("stop"))
     enabled, reason = trading_of(trader, stop, state.get("trading"))
     return {
         "mode": run.mode if run else None,
@@ -39,6 +43,8 @@ def status(reader: AuditReader, now: datetime, kill_switch: KillSwitchFile) -> A
         "market_time": state.get("market_time"),
         "progress": state.get("progress"),
         "unsettled_orders": reader.unsettled_orders(),
+        "stopped": state.get("stop"),
+        "bars": [last_bar(row) for row in reader.last_bars(run)] if run else [],
     }
 
 
@@ -74,6 +80,32 @@ def positions(reader: AuditReader) -> Answer:
     run = reader.latest_run()
     held = reader.positions(run) if run else []
     return {"positions": held, "count": len(held), "profit": _floating(held)}
+
+
+def limits(reader: AuditReader) -> Answer:
+    """`/api/v1/limits`: how near each limit is, and what would be lost if nobody looked after the positions any more.
+
+    `limits`: `rule`, `measured`, `limit`, `left`, `used` (percent), and `symbol` for those of one symbol, as the trader last
+    measured them. `worst`: `change` (equity if every stop loss at the server is hit now), `equity` after it, `percent`,
+    `unprotected` (positions without a stop loss), `unknown` (with one whose cost is not known), `positions`, `waiting_orders`.
+    """
+    run = reader.latest_run()
+    if run is None:
+        return {"limits": [], "worst": None}
+    state = reader.state()
+    said = state.get("limits")
+    near = [gauge for row in (said if isinstance(said, list) else []) if (gauge := gauge_of(row)) is not None]
+    equity = _money(reader, run, state.get("account"))["equity"]
+    return {"limits": near, "worst": {**worst_loss(reader.positions(run), equity), "waiting_orders": reader.waiting_orders(run)}}
+
+
+def settings(reader: AuditReader) -> Answer:
+    """`/api/v1/settings`: what the newest run was started with: `settings` (secrets are ***), `versions`, `params`, `strategy`."""
+    run = reader.latest_run()
+    if run is None:
+        return {"run_id": None, "settings": {}, "versions": {}, "params": {}, "strategy": {}}
+    strategy = {"id": run.strategy_id, "class": run.strategy_class, **reader.made_of(run.run_id)}
+    return {"run_id": run.run_id, "settings": run.settings, "strategy": strategy, **reader.started_with(run.run_id)}
 
 
 def recent_orders(reader: AuditReader) -> Answer:
@@ -114,6 +146,7 @@ def overview(reader: AuditReader, now: datetime, kill_switch: KillSwitchFile, *,
         "status": status(reader, now, kill_switch),
         "summary": summary(reader),
         "positions": positions(reader),
+        "limits": limits(reader),
         "recent_orders": recent_orders(reader),
         "recent_signals": recent_signals(reader, hold=hold),
         "recent_trades": recent_trades(reader),
@@ -210,3 +243,8 @@ def _percent(part: int, whole: int) -> float | None:
 def _floating(held: list[Row]) -> float:
     numbers = [row[name] for row in held for name in ("profit", "swap")]
     return round(math.fsum(number for number in numbers if isinstance(number, int | float) and math.isfinite(number)), CENTS)
+
+
+def whole_json(value: object) -> str:
+    """Strict JSON of a value of our own making, however deep: no NaN, no integer that JavaScript would round."""
+    return json.dumps(plain(value, depth=-OWN_DEPTH), allow_nan=False, separators=(",", ":"))

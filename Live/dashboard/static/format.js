@@ -56,6 +56,17 @@ export function age(seconds) {
   return `${Math.floor(seconds / 86400)} days`;
 }
 
+// Up to three decimals, none where they are nothing.
+export function short(value) {
+  return isNumber(value) ? String(Number(value.toFixed(3))).replace("-", MINUS) : NONE;
+}
+
+export function countdown(seconds) {
+  const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds % 60)];
+  const tail = `${String(minutes).padStart(2, "0")}:${String(rest).padStart(2, "0")}`;
+  return hours >= 48 ? `${Math.floor(hours / 24)} days` : hours ? `${hours}:${tail}` : tail;
+}
+
 export function duration(seconds) {
   if (!isNumber(seconds)) return NONE;
   const minutes = Math.round(seconds / 60);

@@ -8,15 +8,23 @@ const STATUS = new Map([
 ]);
 const SIDE = new Map([["BUY", "buy"], ["SELL", "sell"]]);
 
+const SEVERITY = new Map([["WARNING", "warn"], ["ERROR", "bad"], ["CRITICAL", "bad"], ["INFO", ""]]);
+const MODE = new Map([["DRY", "dry"], ["DEMO", "demo"], ["REAL", "real"]]);
+
 const text = (title, name, pick = {}) => ({ title, of: (row) => format.words(row[name]), ...pick });
 const time = (title, name) => ({ title, of: (row) => format.time(row[name]), css: () => "time" });
 const number = (title, of, css = () => "") => ({ title, of, css: (row) => `number ${css(row)}` });
 const lots = (title, name) => number(title, (row, page) => format.fixed(row[name], page.lots));
 const price = (title, name) => number(title, (row, page) => format.fixed(row[name], page.prices.get(row.symbol)));
+// a position without a stop loss is the one thing in that column that must not be overlooked
+const stop = (title, name) => number(title, (row, page) => (row[name] === null ? "NO STOP" : format.fixed(row[name], page.prices.get(row.symbol))), (row) => (row[name] === null ? "alarm" : ""));
 const pnl = (title, name) => number(title, (row) => format.signed(row[name]), (row) => format.tone(row[name]));
+const small = (title, name) => number(title, (row) => (row[name] === null ? format.NONE : String(row[name]).replace("-", "\u2212")));
 const side = (name = "side") => text("Side", name, { css: (row) => SIDE.get(row[name]) || "" });
 const status = (title, name) => text(title, name, { css: (row) => `badge ${STATUS.get(row[name]) || ""}` });
 const long = (title, name) => text(title, name, { css: () => "long" });
+const whole = (title, name) => number(title, (row) => format.whole(row[name]));
+const order = (title, name) => text(title, name, { css: () => "number", link: (row) => (row[name] ? `/orders/${encodeURIComponent(row[name])}` : "") });
 
 // `keys`: columns that tell rows apart. `lots` and `prices`: columns whose decimals must line up.
 // What matters most comes first: on a phone the rest is reached by scrolling sideways.
@@ -25,8 +33,8 @@ export const TABLES = {
     keys: ["ticket"], lots: ["volume"], prices: ["entry_price", "price_current", "sl", "tp"],
     empty: "No open position.",
     columns: [text("Symbol", "symbol"), side(), lots("Lots", "volume"), pnl("P/L", "profit"), price("Entry", "entry_price"),
-      price("Now", "price_current"), price("SL", "sl"), price("TP", "tp"), pnl("Swap", "swap"), time("Since", "entry_time"),
-      text("Ticket", "ticket", { css: () => "number" })],
+      price("Now", "price_current"), stop("SL", "sl"), number("At SL", (row) => format.signed(row.profit_at_stop), (row) => format.tone(row.profit_at_stop)),
+      price("TP", "tp"), pnl("Swap", "swap"), time("Since", "entry_time"), text("Ticket", "ticket", { css: () => "number" })],
   },
   trades: {
     keys: ["id"], lots: ["volume"], prices: ["entry_price", "exit_price"],
@@ -40,14 +48,53 @@ export const TABLES = {
     empty: "No order yet.",
     columns: [time("Time", "timestamp"), text("Symbol", "symbol"), side(), status("Status", "status"), text("Kind", "kind"),
       lots("Lots", "volume"), price("Asked", "price"), price("Filled", "executed_price"), price("SL", "sl"), price("TP", "tp"),
-      long("Message", "message")],
+      long("Message", "message"), order("Story", "id")],
   },
   signals: {
     keys: ["id"], lots: [], prices: ["price", "stop_loss", "take_profit"],
     empty: "No signal yet.",
     columns: [time("Bar", "bar_time"), text("Symbol", "symbol"), text("Signal", "signal", { css: (row) => SIDE.get(row.signal) || "" }),
       status("Order", "order_status"), price("Price", "price"), price("SL", "stop_loss"), price("TP", "take_profit"),
-      long("Reason", "reason")],
+      { title: "Reason", of: (row) => (row.order_status === "FILLED" ? "" : format.words(row.reason)), css: () => "long" }, order("Story", "order_id")],
+  },
+  events: {
+    keys: ["id"], lots: [], prices: [],
+    empty: "Nothing has happened yet.",
+    columns: [time("Time", "timestamp"), text("Severity", "severity", { css: (row) => `badge ${SEVERITY.get(row.severity) || ""}` }),
+      text("Type", "event_type"), long("Message", "message"), whole("Run", "run_id")],
+  },
+  runs: {
+    keys: ["run_id"], lots: [], prices: [],
+    empty: "No run yet.",
+    columns: [whole("Run", "run_id"), text("Mode", "mode", { css: (row) => `badge mode-${MODE.get(row.mode) || ""}` }), text("Strategy", "strategy_id"),
+      text("Server", "server"), time("Started", "started_at"), time("Ended", "ended_at"), whole("Exit code", "exit_code"), whole("Bars", "bars"), whole("Signals", "signals"),
+      whole("Sent", "orders_sent"), whole("Filled", "orders_filled"), whole("Refused", "orders_refused"), whole("Denied", "orders_denied"),
+      whole("Trades", "trades"), pnl("Net P/L", "profit"), long("Why it ended", "end_reason")],
+  },
+  slippage: {
+    keys: ["symbol"], lots: [], prices: [],
+    empty: "No market order has been filled yet.",
+    columns: [text("Symbol", "symbol"), whole("Orders", "orders"), small("Mean", "mean"), small("Median", "median"), small("Worst", "worst")],
+  },
+  latency: {
+    keys: ["sends"], lots: [], prices: [],
+    empty: "Nothing has been sent yet.",
+    columns: [whole("Sends", "sends"), small("Median", "median"), small("95 %", "p95"), small("Worst", "worst")],
+  },
+  refusals: {
+    keys: ["retcode"], lots: [], prices: [],
+    empty: "The broker has refused nothing.",
+    columns: [text("Retcode", "retcode"), text("Name", "name"), whole("Orders", "orders")],
+  },
+  outcomes: {
+    keys: ["status"], lots: [], prices: [],
+    empty: "No order yet.",
+    columns: [status("Status", "status"), whole("Orders", "orders")],
+  },
+  pairs: {
+    keys: ["name"], lots: [], prices: [],
+    empty: "Nothing.",
+    columns: [text("Name", "name"), text("Value", "value", { css: () => "value number" })],
   },
 };
 
@@ -85,7 +132,7 @@ function build(table, kind) {
     const cell = document.createElement("th");
     cell.scope = "col";
     cell.textContent = column.title;
-    if (column.css && column.css({}).startsWith("number")) cell.className = "number";
+    if (column.css && column.css({}).split(" ").includes("number")) cell.className = "number";
     head.append(cell);
   }
   table.createTBody();
@@ -94,7 +141,7 @@ function build(table, kind) {
 function newRow(kind, key) {
   const row = document.createElement("tr");
   row.dataset.key = key;
-  for (const _column of kind.columns) row.insertCell().append(document.createElement("span"));
+  for (const column of kind.columns) row.insertCell().append(document.createElement(column.link ? "a" : "span"));
   return row;
 }
 
@@ -112,9 +159,16 @@ function fill(row, kind, values, page) {
   kind.columns.forEach((column, index) => {
     const cell = row.cells[index];
     setText(cell.firstChild, column.of(values, page));
+    if (column.link) setLink(cell.firstChild, column.link(values));
     const css = column.css ? column.css(values).trim() : "";
     if (cell.className !== css) cell.className = css;
   });
+}
+
+// only addresses of our own making; without one it is a text like any other
+function setLink(element, address) {
+  if (!address) element.removeAttribute("href");
+  else if (element.getAttribute("href") !== address) element.setAttribute("href", address);
 }
 
 export function setText(element, value) {

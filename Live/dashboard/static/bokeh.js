@@ -1,0 +1,64 @@
+// Draws a picture of Bokeh's once and then only puts new numbers into it, so that what the reader has zoomed to stays.
+
+import { ask } from "./live.js";
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const compact = matchMedia("(max-width: 720px)");
+
+export class Picture {
+  constructor(holder, address) {
+    this.holder = holder;
+    this.address = address;
+    this.shown = null; // what it was asked for last
+    this.view = null;
+    this.busy = false;
+    dark.addEventListener("change", () => this.redraw());
+  }
+
+  // `version` changes with the numbers, "" is nothing to draw; `query` with what is drawn at all.
+  async show(version, query = "", drawing = "") {
+    const wanted = `${version}|${query}|${drawing}`;
+    if (!version || this.busy || wanted === this.shown) return null;
+    this.busy = true;
+    try {
+      const same = this.view && this.query === query && this.drawing === drawing;
+      const answer = await ask(`${this.address}?theme=${dark.matches ? "dark" : "light"}${query}${same ? "&only_sources=true" : ""}`);
+      if (same) this.renew(answer.sources);
+      else await this.draw(answer.item);
+      [this.shown, this.query, this.drawing] = [wanted, query, drawing];
+      return answer;
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  async draw(item) {
+    if (this.view) this.view.clear();
+    this.holder.replaceChildren();
+    this.view = await window.Bokeh.embed.embed_item(item, this.holder);
+    if (compact.matches) this.model("toolbar", (tool) => { tool.active_drag = null; });
+  }
+
+  renew(sources) {
+    const document = this.view.roots[0].model.document;
+    for (const [name, columns] of Object.entries(sources)) {
+      const source = document.get_model_by_name(name);
+      if (source) source.data = columns;
+    }
+    const labels = sources.bars && new Map(sources.bars.x.map((x, place) => [x, sources.bars.time[place]]));
+    for (let n = 1; labels && n <= 200; n += 1) labels.set(-n, "").set(sources.bars.x.length - 1 + n, "");
+    if (labels) document.roots().flatMap((root) => root.children).forEach((figure) => figure.below.forEach((axis) => { axis.major_label_overrides = labels; }));
+  }
+
+  model(name, change) {
+    this.view.roots[0].model.children.forEach((figure) => change(figure[name]));
+  }
+
+  redraw() {
+    const [version, query] = [this.shown, this.query];
+    if (!version) return;
+    this.shown = null;
+    this.drawing = `${this.drawing}'`;
+    this.show(version, query, this.drawing);
+  }
+}
