@@ -26,8 +26,9 @@ def status(reader: AuditReader, now: datetime, kill_switch: KillSwitchFile) -> A
     `enabled`, `file`}, `trader` {`state`: none, running, silent or stopped; `sentence`, `last_seen`, `age_seconds`,
     `silent_after_seconds`, `pid`}, `run` {`run_id`, `started_at`, `ended_at`, `exit_code`, `end_reason`, `terminal`, `server`,
     `account` (masked), `strategy_id`, `strategy_class`, `symbols`, `timeframe`} or null, `market_time`, `progress` {`bars`,
-    `total`} or null, `unsettled_orders`, `stopped` {`since`, `reason`} while a stop is on record, `bars`: of each symbol the last decided one (`symbol`, `timeframe`, `bar_time`) and when
-    the next is due to close (`next_close`). Times are UTC; those of the run and the market are virtual in a replay.
+    `total`} or null, `unsettled_orders`, `stopped` {`since`, `reason`} while a stop is on record, `bars`: of each symbol the
+    last decided one (`symbol`, `timeframe`, `bar_time`) and when the next is due to close (`next_close`). Times are UTC; those
+    of the run and the market are virtual in a replay.
     """
     run, state = reader.latest_run(), reader.state()
     trader = trader_of(run, state.get("heartbeat"), now)
