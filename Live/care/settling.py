@@ -6,8 +6,9 @@ each step is an event with who, when and why.
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -67,6 +68,19 @@ class Place:
     connector: MT5Connector
 
 
+@dataclass(frozen=True, slots=True)
+class _Still:
+    """The clock of an account that is only looked at: its market must not move, or it would show what has not happened yet."""
+
+    moment: datetime
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def sleep(self, seconds: float, interrupted: Callable[[], bool] = lambda: False) -> None:
+        """Time stands still."""
+
+
 def settings_of(session: Session) -> dict[str, object]:
     """The flags that bring the settings of a recorded run back, as far as they say what was traded."""
     kind = {"simulated": "simulated", "paper": None}.get(session.terminal, session.terminal)
@@ -91,7 +105,8 @@ def _at(config: LiveConfig, session: Session) -> Iterator[Place]:
         own = session.terminal in OWN_ACCOUNTS
         opened = open_copy(config, strategy, slot.login, resources) if own else open_terminal(config, strategy, session.params, resources)
         kinds = {"simulated": opened.name == "simulated", "paper": opened.name == "paper"}
-        connector = MT5Connector(config, opened.functions, opened.clock, **kinds)
+        clock = _Still(opened.clock.now()) if own else opened.clock
+        connector = MT5Connector(config, opened.functions, clock, **kinds)
         connector.connect()
         resources.callback(connector.shutdown)
         account = connector.account()
