@@ -35,7 +35,7 @@ LIVE = tuple(
     """
     run stop resume dashboard doctor explain verify lookahead warmup costs report drift replay
     status positions orders trades signals events runs logs
-    reconcile audit backup
+    reconcile audit backup alerts secrets
     """.split()
 )
 VERBS = ("demo", "test", "backtest", *LIVE, "lint")
@@ -209,7 +209,8 @@ def install(requirements: str) -> None:
 
 def wanted(requirements: str) -> int:
     """About how many packages there will be: those that are pinned."""
-    files = [CORE, "constraints.txt", *([DEV, "requirements-parquet.txt", "requirements-remote.txt"] if requirements == DEV else [])]
+    extras = [DEV, *(f"requirements-{name}.txt" for name in ("parquet", "remote", "alerts"))]
+    files = [CORE, "constraints.txt", *(extras if requirements == DEV else [])]
     return sum(len(re.findall(r"^[\w.-]+==", (ROOT / file).read_text(), re.MULTILINE)) for file in files)
 
 

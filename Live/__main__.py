@@ -130,6 +130,82 @@ def doctor(env_file: str | None, symbols: str | None, *, as_json: bool) -> int:
     return consult({"symbols": symbols}, _absolute(env_file), os.environ, as_json=as_json)
 
 
+def _reads_record(command: Callable[..., int]) -> Callable[..., int]:
+    """The settings, and another record than theirs."""
+    for decorate in (
+        click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env."),
+        click.option("--db", metavar="FILE", help="The record to read (AUDIT_DB_PATH)."),
+    ):
+        command = decorate(command)
+    return command
+
+
+@cli.group(context_settings=HELP)
+def alerts() -> None:
+    """Try the ways on which people are told, and see what was told (docs/alerts.md)."""
+
+
+@alerts.command("test", context_settings=HELP)
+@click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
+def test_alerts(env_file: str | None) -> int:
+    """Send one alert through each channel that is set up, and say how it went. Exit code 6 when one did not work."""
+    from Live.alerts.command import try_channels
+
+    return try_channels(load_config({}, _absolute(env_file), os.environ))
+
+
+@alerts.command("list", context_settings=HELP)
+@_reads_record
+@click.option("-n", "count", type=click.IntRange(1, 10_000), default=20, show_default=True, metavar="N", help="So many of the newest.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_alerts(env_file: str | None, db: str | None, count: int, *, as_json: bool) -> int:
+    """The newest alerts, and what became of each on each channel."""
+    from Live.alerts.command import list_alerts as show
+
+    return show(_of_record(env_file, db), count, as_json=as_json)
+
+
+@alerts.command("deliver", context_settings=HELP)
+@_reads_record
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when the standard input does.")
+def deliver_alerts(env_file: str | None, db: str | None, *, with_parent: bool) -> int:
+    """Deliver what is in the record. A trader starts this by itself; it may also run alone, beside one or after it."""
+    from Live.alerts import deliver
+
+    return deliver(_of_record(env_file, db), with_parent=with_parent)
+
+
+@cli.group(context_settings=HELP)
+def secrets() -> None:
+    """Keep passwords and tokens in the operating system's keyring."""
+
+
+@secrets.command("set", context_settings=HELP)
+@click.argument("key", metavar="KEY")
+def set_secret(key: str) -> int:
+    """Ask for the secret of KEY (MT5_PASSWORD), without showing it, and keep it."""
+    from Live.secret_command import set_secret as ask
+
+    return ask(key)
+
+
+@secrets.command("list", context_settings=HELP)
+def list_secrets() -> int:
+    """Which secrets the keyring holds; never what they are."""
+    from Live.secret_command import list_secrets as show
+
+    return show()
+
+
+@secrets.command("delete", context_settings=HELP)
+@click.argument("key", metavar="KEY")
+def delete_secret(key: str) -> int:
+    """Take the secret of KEY out of the keyring."""
+    from Live.secret_command import delete_secret as take_out
+
+    return take_out(key)
+
+
 # a code such as -10003 is no option
 @cli.command(context_settings={**HELP, "ignore_unknown_options": True})
 @click.argument("codes", nargs=-1, metavar="CODE …")

@@ -1,182 +1,54 @@
 """Settings: flags over environment over file over default, checked together, into one frozen `LiveConfig`."""
 
 import difflib
-import logging
 import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 from dotenv.parser import Binding, parse_stream
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BeforeValidator, PrivateAttr, ValidationError
 
-from Backtest.bars import timeframe
+from Live.alert_settings import ALERT_SECRETS, AlertSettings, contradictions, secret_parts
 from Live.errors import Misconfigured
+from Live.secret_sources import LOGIN_SERVICE, from_keyring, read_secret_file, readable_by_others
+from Live.setting_kinds import (
+    ANY_TEXT,
+    TRUE_FALSE,
+    FilePath,
+    Flag,
+    Number,
+    PriceFiles,
+    SecretText,
+    Speed,
+    Symbols,
+    TimeframeName,
+    WarmupBars,
+    Whole,
+    trimmed,
+)
+from Live.setting_kinds import MEASURED as MEASURED
+from Live.setting_kinds import PROJECT_ROOT as PROJECT_ROOT
+from Live.setting_kinds import Secret as Secret
+from Live.setting_kinds import above_zero as _above_zero
+from Live.setting_kinds import count as _count
+from Live.setting_kinds import empty_is_none as _empty_is_none
+from Live.setting_kinds import lower as _lower
+from Live.setting_kinds import setting as _setting
+from Live.setting_kinds import upper as _upper
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_ENV_FILE = PROJECT_ROOT / ".env"
-KEYRING_SERVICE = "MT5"
-MEASURED = 0  # of WARMUP_BARS: as many as the strategy is measured to need
-LONGEST_SYMBOL = 31  # characters; the terminal keeps 32 with the closing zero
-
-logger = logging.getLogger("LiveTrader")
+_FILE = "_file"  # behind the key of a secret: the file that holds it
 
 
-class Secret:
-    """A text that prints as `***`; `reveal` is the one way to it, and can be grepped for."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def __repr__(self) -> str:
-        return "***" if self._value else "''"
-
-    __str__ = __repr__
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._value == other._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def reveal(self) -> str:
-        """The text itself. Never pass it to a log, the record, a page or an alert."""
-        return self._value
-
-
-def _trimmed(value: object) -> object:
-    return value.strip() if isinstance(value, str) else value
-
-
-def _true_or_false(value: object) -> object:
-    # "yes", "1" and "on" are refused: what decides over real money has one spelling
-    words = {"true": True, "false": False}
-    if isinstance(value, str):
-        return words[value.lower()] if value.lower() in words else _refuse()
-    return value if isinstance(value, bool) else _refuse()
-
-
-def _whole(value: object) -> object:
-    if isinstance(value, str):
-        return int(value) if re.fullmatch(r"[+-]?[0-9]+", value) else _refuse()
-    return value if isinstance(value, int) and not isinstance(value, bool) else _refuse()
-
-
-def _bars(value: object) -> object:
-    """0 stands for `auto` alone, so that a number is a number of bars."""
-    if isinstance(value, str) and value.lower() == "auto":
-        return MEASURED
-    return _whole(value) if value not in (MEASURED, "0") else _refuse()
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, str) and "_" not in value:
-        value = float(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    return _refuse()
-
-
-def _speed(value: object) -> object:
-    return math.inf if value in ("max", math.inf) else _finite(value)
-
-
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _names(value: object) -> object:
-    names = tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
-    if not isinstance(names, tuple | list) or len(set(names)) < len(names):
-        return _refuse()
-    return tuple(names) if all(isinstance(name, str) and 0 < len(name) <= LONGEST_SYMBOL for name in names) else _refuse()
-
-
-def _price_files(value: object) -> object:
-    """`FILE` becomes {"": FILE}; `LiveConfig` gives it the name of its only symbol."""
-    if not isinstance(value, str):
-        return value
-    files: dict[str, str] = {}
-    for part in filter(None, (part.strip() for part in value.split(","))):
-        symbol, separator, file = part.partition("=")
-        named = separator and not set(symbol) & set("/\\")  # folder=1/prices.csv is a path
-        symbol, file = (symbol.strip(), file.strip()) if named else ("", part)
-        if not file or symbol in files:
-            return _refuse()
-        files[symbol] = file
-    return _refuse() if "" in files and len(files) > 1 else files
-
-
-def _timeframe(value: object) -> object:
-    return timeframe(value).name if isinstance(value, str) else value
-
-
-def _in_project(path: Path) -> Path:
-    try:
-        return PROJECT_ROOT / path.expanduser()
-    except RuntimeError:  # ~somebody, who has no home here
-        _refuse()
-
-
-def _filled(value: object) -> object:
-    return value if value not in ("", None) and "\0" not in str(value) else _refuse()
-
-
-def _empty_is_none(value: object) -> object:
-    return None if value == "" else value
-
-
-def _refuse() -> NoReturn:
-    raise ValueError("not allowed")  # the sentence that a person reads is made of the field's description
-
-
-Flag = Annotated[bool, BeforeValidator(_true_or_false)]
-Whole = Annotated[int, BeforeValidator(_whole)]
-WarmupBars = Annotated[int, BeforeValidator(_bars)]
-Number = Annotated[float, BeforeValidator(_finite)]
-Speed = Annotated[float, BeforeValidator(_speed)]
-FilePath = Annotated[Path, BeforeValidator(_filled), AfterValidator(_in_project)]
-SecretText = Annotated[Secret, BeforeValidator(lambda value: Secret(value) if isinstance(value, str) else value)]
-Symbols = Annotated[tuple[str, ...], BeforeValidator(_names)]
-PriceFiles = Annotated[Mapping[str, Annotated[Path, AfterValidator(_in_project)]], BeforeValidator(_price_files)]
-TimeframeName = Annotated[str, BeforeValidator(_timeframe)]
-
-
-def _setting(default: Any, allowed: str, **rules: Any) -> Any:
-    return Field(default, description=allowed, **rules)
-
-
-def _count(default: int, low: int, high: int, meaning: str = "") -> Any:
-    return _setting(default, f"a whole number from {low} to {high}{meaning}", ge=low, le=high)
-
-
-def _above_zero(default: float, high: int, meaning: str = "") -> Any:
-    return _setting(default, f"a number above 0, up to {high}{meaning}", gt=0, le=high)
-
-
-TRUE_FALSE = "true or false"
-ANY_TEXT = "any text, or empty"
-
-
-class LiveConfig(BaseModel):
+class LiveConfig(AlertSettings):
     """Every setting, checked. An attribute is its key in lower case; `.env.template` says what each one means.
 
     Paths are absolute, `timeframe` is MetaTrader's name ("H1"), `sim_speed` is inf for `max`, and `sim_prices` has the
     symbols as its keys. Made by `load_config`; made directly, it raises pydantic's ValidationError.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, arbitrary_types_allowed=True)
 
     mt5_login: Annotated[Whole | None, BeforeValidator(_empty_is_none)] = _setting(None, "an account number, or empty", ge=1)
     mt5_password: SecretText = _setting("", ANY_TEXT)
@@ -226,11 +98,6 @@ class LiveConfig(BaseModel):
     kill_switch_file: FilePath = _setting("EMERGENCY_STOP", "the name or path of a file")
     kill_switch_action: Annotated[Literal["halt", "flatten"], BeforeValidator(_lower)] = _setting("halt", "halt or flatten")
 
-    enable_alerts: Flag = _setting(False, "false: this version delivers no alerts")
-    telegram_bot_token: SecretText = _setting("", ANY_TEXT)
-    telegram_chat_id: SecretText = _setting("", ANY_TEXT)
-    alert_webhook_url: SecretText = _setting("", ANY_TEXT)
-
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = _setting(
         "INFO", "DEBUG, INFO, WARNING, ERROR or CRITICAL"
     )
@@ -257,18 +124,21 @@ class LiveConfig(BaseModel):
     def password(self) -> str:
         """The account's password: `MT5_PASSWORD`, else what the operating system's keyring holds, else empty.
 
-        The keyring is asked for service "MT5" and the login as user name, once.
+        The keyring is asked once: for MT5_PASSWORD, then for service "MT5" and the login as user name.
         """
         if self.mt5_password or self.mt5_login is None:
             return self.mt5_password.reveal()
         if self._from_keyring is None:
-            self._from_keyring = Secret(_keyring_password(str(self.mt5_login)))
+            self._from_keyring = Secret(from_keyring("MT5_PASSWORD") or from_keyring(str(self.mt5_login), LOGIN_SERVICE))
         return self._from_keyring.reveal()
 
     def secrets(self) -> tuple[str, ...]:
-        """The secrets that this process knows by now, to be kept out of everything that is written."""
+        """The secrets that this process knows by now, to be kept out of everything that is written; of an address also its parts."""
         known = [value for value in dict(self).values() if isinstance(value, Secret)]
-        return tuple(secret.reveal() for secret in (*known, self._from_keyring) if secret)
+        whole = [secret.reveal() for secret in (*known, self._from_keyring) if secret]
+        several = [*re.split(r"[\s,]+", self.telegram_chat_id.reveal()), *self.apprise_urls.reveal().split()]
+        single = [text for text in dict.fromkeys([*whole, *several]) if text]
+        return tuple(dict.fromkeys([*single, *(part for text in single if "://" in text for part in secret_parts(text))]))
 
     def public(self) -> dict[str, Any]:
         """Every setting by its key, as JSON can hold it; a secret is `***`, or empty where it is not set."""
@@ -287,16 +157,6 @@ def _shown(value: object) -> Any:
     return "max" if value == math.inf else value
 
 
-def _keyring_password(user: str) -> str:
-    import keyring  # late: its backends start services, and most runs need none
-
-    try:
-        return keyring.get_password(KEYRING_SERVICE, user) or ""
-    except Exception as error:  # noqa: BLE001 - the door to whichever keyring plug-in the machine has
-        logger.warning("No password from the keyring", extra={"extra_data": {"error": type(error).__name__}})
-        return ""
-
-
 @dataclass(frozen=True, slots=True)
 class _Given:
     """A raw value and where it was given."""
@@ -310,12 +170,14 @@ def load_config(flags: Mapping[str, object], env_file: Path | None, environ: Map
 
     `flags` has keys in either case, and None for a flag that was not given; `env_file` None is the project's `.env`,
     if there is one. Unknown keys are mistakes in `flags` and in the file, and of no interest in `environ`.
+    A secret may also be in a file of its own that `KEY_FILE` names, or, where nothing else gives it, in the keyring:
+    those of alerts are looked for there once alerts or commands are on.
     """
     mistakes: list[str] = []
     given: dict[str, _Given] = {}
     if env_file is not None or DEFAULT_ENV_FILE.exists():
-        given |= _read_file(env_file or DEFAULT_ENV_FILE, mistakes)
-    given |= {name: _Given(environ[name.upper()], "(environment)") for name in LiveConfig.model_fields if name.upper() in environ}
+        given |= _from_settings_file(env_file or DEFAULT_ENV_FILE, mistakes)
+    given |= _from_environment(environ, mistakes)
     given |= {name.lower(): _Given(value, "(command line)") for name, value in flags.items() if value is not None}
     config = _checked(given, mistakes)
     if config is None or mistakes:
@@ -323,19 +185,59 @@ def load_config(flags: Mapping[str, object], env_file: Path | None, environ: Map
     return config
 
 
+def _from_settings_file(path: Path, mistakes: list[str]) -> dict[str, _Given]:
+    given = _read_file(path, mistakes)
+    held = [name.upper() for name in SECRETS if name in given and given[name].value]
+    if held and readable_by_others(path):
+        mistakes.append(f"settings file {path} holds {', '.join(held)}, and other users of this machine can read it: chmod 600 {path}")
+    return _with_secret_files(given, mistakes)
+
+
+def _from_environment(environ: Mapping[str, str], mistakes: list[str]) -> dict[str, _Given]:
+    names = [*LiveConfig.model_fields, *(name + _FILE for name in SECRETS)]
+    return _with_secret_files({name: _Given(environ[name.upper()], "(environment)") for name in names if name.upper() in environ}, mistakes)
+
+
+def _with_secret_files(given: dict[str, _Given], mistakes: list[str]) -> dict[str, _Given]:
+    """`KEY_FILE` replaced by KEY with what that file holds."""
+    for name in SECRETS:
+        named = given.pop(name + _FILE, None)
+        if named is None or named.value == "":
+            continue
+        if name in given and given[name].value:
+            mistakes.append(f"{name.upper()} and {name.upper()}_FILE are both given {named.origin}: keep one of them")
+            continue
+        path = PROJECT_ROOT / Path(str(named.value)).expanduser()
+        try:
+            given[name] = _Given(read_secret_file(path), named.origin)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            mistakes.append(f"{name.upper()}_FILE={named.value} {named.origin}: cannot be used ({reason})")
+    return given
+
+
 def _checked(given: Mapping[str, _Given], mistakes: list[str]) -> LiveConfig | None:
     unknown = [name for name in given if name not in LiveConfig.model_fields]
     mistakes += [_unknown(name.upper(), given[name].origin) for name in unknown]
-    values = {name: item.value if _is_secret(name) else _trimmed(item.value) for name, item in given.items() if name not in unknown}
+    values = {name: item.value if _is_secret(name) else trimmed(item.value) for name, item in given.items() if name not in unknown}
     try:
         config = LiveConfig.model_validate(values)
     except ValidationError as error:
         wrong = dict.fromkeys(str(fault["loc"][0]) for fault in error.errors())
         mistakes += [_wrong(name, given[name]) for name in wrong]
         return None
+    config = _with_keyring(config)
     prices, faults = _prices_by_symbol(config)
     mistakes += [*faults, *_contradictions(config)]
     return config.model_copy(update={"sim_prices": prices})
+
+
+def _with_keyring(config: LiveConfig) -> LiveConfig:
+    """The secrets of alerts that nothing else gives, where alerts are on."""
+    if not (config.enable_alerts or config.telegram_commands):
+        return config
+    missing = [name for name in ALERT_SECRETS if not getattr(config, name)]
+    return config.model_copy(update={name: Secret(from_keyring(name.upper())) for name in missing})
 
 
 def _prices_by_symbol(config: LiveConfig) -> tuple[Mapping[str, Path], list[str]]:
@@ -349,16 +251,18 @@ def _prices_by_symbol(config: LiveConfig) -> tuple[Mapping[str, Path], list[str]
 
 
 def _contradictions(config: LiveConfig) -> Iterator[str]:
-    if config.enable_alerts:
-        yield "ENABLE_ALERTS=true: this version delivers no alerts; set it to false and watch the dashboard"
+    yield from contradictions(config)
     if config.sim_symbols and config.sim_broker == "parity":
         yield f"SIM_SYMBOLS={config.sim_symbols} has no say with SIM_BROKER=parity: set SIM_BROKER=retail, or leave it empty"
     if config.sizing == "fixed" and config.fixed_lots > config.max_position_size:
         yield f"FIXED_LOTS={config.fixed_lots:g} is more than MAX_POSITION_SIZE={config.max_position_size:g}: every entry would be refused"
 
 
+SECRETS = tuple(name for name, field in LiveConfig.model_fields.items() if field.annotation is Secret)
+
+
 def _is_secret(name: str) -> bool:
-    return LiveConfig.model_fields[name].annotation is Secret
+    return name in SECRETS
 
 
 def _wrong(name: str, given: _Given) -> str:
@@ -370,7 +274,7 @@ def _wrong(name: str, given: _Given) -> str:
 
 
 def _unknown(key: str, origin: str) -> str:
-    known = [name.upper() for name in LiveConfig.model_fields]
+    known = [name.upper() for name in (*LiveConfig.model_fields, *(name + _FILE for name in SECRETS))]
     close = difflib.get_close_matches(key, known, n=1)
     return f"{key} {origin} is no setting: " + (f"did you mean {close[0]}?" if close else "see .env.template for those that are")
 

@@ -132,6 +132,8 @@ class LiveTrader:
     def _start(self) -> None:
         """Record, terminal, account and its lock: up to the row of this run."""
         self.record = AuditLogger(self.config.audit_db_path, self.clock, secrets=self.config.secrets)
+        if self.config.enable_alerts:
+            self.record.tell_people(self.terminal.machine)
         self._resources.callback(self.record.close)
         self._refuse_stopped()
         self.connector.connect(self._switch.is_asked)

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from Live.errors import AnotherInstance, Misconfigured
 from Live.model import Slot
 
+ENDING_SECONDS = 60.0  # for which alerts are still delivered after their trader has ended, and a little
 ANOTHER_USER = "another user's trader may have made it; let that user trade, or remove the file"
 
 
@@ -32,6 +33,17 @@ def record_is_held(record: Path) -> bool:
     except (Timeout, OSError):
         return True
     return False
+
+
+def hold_delivery(resources: ExitStack, record: Path, what: str) -> None:
+    """The only process that does this for this record: `what` is "alerts" or "telegram".
+
+    One that is about to end, because its trader did, is waited for. Raises AnotherInstance, or Misconfigured.
+    """
+    taken = f"another process does this for {record} already: stop that one"
+    file = record.resolve()
+    remedy = "choose an AUDIT_DB_PATH in a folder that you may write to"
+    _hold(resources, file.with_name(f"{file.name}.{what}.lock"), taken, remedy, patience=ENDING_SECONDS)
 
 
 def hold_account(resources: ExitStack, slot: Slot) -> None:
@@ -68,10 +80,10 @@ def _of_the_machine(what: str) -> Path:
     return Path(tempfile.gettempdir()) / f"algoagent-live-{hashlib.sha256(what.encode()).hexdigest()[:16]}.lock"
 
 
-def _hold(resources: ExitStack, path: Path, taken: str, remedy: str) -> None:
+def _hold(resources: ExitStack, path: Path, taken: str, remedy: str, *, patience: float = 0) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        resources.enter_context(FileLock(path, timeout=0))
+        resources.enter_context(FileLock(path, timeout=patience))
     except Timeout as error:
         if not path.exists():  # some systems' folders answer so where no file can be made, as /proc does
             raise Misconfigured(f"the lock {path} cannot be made; {remedy}") from error

@@ -71,7 +71,7 @@ def _trade(asked: Asked, config: LiveConfig, chosen: Chosen, opened: OpenedTermi
     # at full speed thousands of lines would fly past the bar; they are all in the file
     setup_logging(config, opened.clock, console_level="WARNING" if with_bar and config.sim_speed == float("inf") else None)
     try:
-        with _dashboard(config, asked.env_file) as page, _Shown(page, with_bar=with_bar) as watcher:
+        with _dashboard(config, asked.env_file) as page, _messengers(config, asked.env_file), _Shown(page, with_bar=with_bar) as watcher:
             watcher.allow_lookahead, watcher.heartbeat = asked.allow_lookahead, heartbeat
             trader = LiveTrader(config, chosen, opened, once=asked.once, watcher=watcher)
             code = trader.run()
@@ -140,17 +140,38 @@ def _dashboard(config: LiveConfig, env_file: Path | None) -> Iterator[str]:
     if _is_taken(port):
         yield f"No dashboard: port {port} is in use; set another DASHBOARD_PORT"
         return
-    command = [sys.executable, "-m", "Live", "dashboard", "--with-parent", "--db", str(config.audit_db_path), "--port", str(port)]
+    with _beside(["dashboard", "--port", str(port)], config, env_file):
+        yield f"Dashboard: http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def _messengers(config: LiveConfig, env_file: Path | None) -> Iterator[None]:
+    """Those who tell people and answer them, each in a process of its own: none of their troubles is this one's."""
+    with contextlib.ExitStack() as resources:
+        if config.enable_alerts:
+            resources.enter_context(_beside(["alerts", "deliver"], config, env_file, wait=False))
+        if config.telegram_commands:
+            resources.enter_context(_beside(["telegram"], config, env_file))
+        yield
+
+
+@contextlib.contextmanager
+def _beside(verb: Sequence[str], config: LiveConfig, env_file: Path | None, *, wait: bool = True) -> Iterator[None]:
+    """One of our other commands, for as long as this one trades. Without `wait` it finishes by itself what it has begun."""
+    command = [sys.executable, "-m", "Live", *verb, "--with-parent", "--db", str(config.audit_db_path)]
     command += ["--config", str(env_file)] if env_file else []
     nowhere = subprocess.DEVNULL
     # its standard input ends when this process does, however that ends
     process = subprocess.Popen(command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere)  # noqa: S603 - our own
     try:
-        yield f"Dashboard: http://127.0.0.1:{port}"
+        yield
     finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)
+        if wait:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+        elif process.stdin is not None:
+            process.stdin.close()
 
 
 def _is_taken(port: int) -> bool:

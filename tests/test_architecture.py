@@ -13,8 +13,8 @@ LAYERS = {
     "Live": [
         "__main__",
         "drift replay supervisor",
-        "running doctor explain report costs verify stopping care",
-        "summary",
+        "running doctor explain report costs verify stopping care secret_command",
+        "summary alerts",
         "live_trader",
         "symbol_trader flatten late_orders",
         "intent_carrier bar_watch",
@@ -23,7 +23,9 @@ LAYERS = {
         "net_account standing holds stop_latch",
         "audit_logger mt5_connector backtesting_bridge trade_book kill_switch logs session_account",
         "locks order_requests net_book sizing indicators",
-        "risk config explanations bar_judgement recorded_bars drift_causes drift_plot",
+        "config",
+        "alert_settings secret_sources",
+        "setting_kinds alert_kinds risk explanations bar_judgement recorded_bars drift_causes drift_plot",
         "endings heartbeat signals",
         "model clock errors outcomes redaction comparison",
     ],
@@ -44,7 +46,11 @@ DOORS = {
     "flask": ["Live.dashboard"],
     "waitress": ["Live.dashboard"],
     "bokeh": ["Live.dashboard", "Live.drift_plot"],
-    "keyring": ["Live.config"],
+    "keyring": ["Live.secret_sources"],
+    "smtplib": ["Live.alerts.channels"],
+    "http": ["Live.alerts.web"],
+    "PIL": ["Live.alerts.picture"],
+    "apprise": ["Live.alerts.channels"],
     "filelock": ["Live.locks"],
     "rpyc": ["Backtest.simulated_terminal.serving"],
     "click": ["Live.__main__", "Live.views.commands", "Live.care.commands", "Backtest.simulated_terminal.__main__"],
@@ -63,6 +69,7 @@ PURE = (
     """
     Live.care.reconciliation Live.model Live.outcomes Live.explanations Live.bar_judgement Live.drift_causes
     Live.recorded_bars Live.risk Live.sizing Live.order_requests Live.trade_book Live.net_book
+    Live.alert_kinds Live.alerts.waiting Live.alerts.letters
     Live.mt5_connector.shown Live.mt5_connector.names Live.mt5_connector.outage Live.order_executor.evidence
     Live.order_executor.telling
     Backtest.decisions Backtest.errors Backtest.sizing

@@ -17,13 +17,24 @@ from Live.config import PROJECT_ROOT, LiveConfig, Secret, load_config
 from Live.errors import Misconfigured
 
 TEMPLATE = PROJECT_ROOT / ".env.template"
-SECRETS = ("MT5_PASSWORD", "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID", "ALERT_WEBHOOK_URL")
+SECRETS = (
+    "MT5_PASSWORD",
+    "TELEGRAM_BOT_TOKEN",
+    "TELEGRAM_CHAT_ID",
+    "ALERT_WEBHOOK_URL",
+    "ALERT_WEBHOOK_SECRET",
+    "SMTP_PASSWORD",
+    "APPRISE_URLS",
+    "HEARTBEAT_URL",
+)
+TOKEN = "123456789:" + "Abc-_" * 7
 
 
 @pytest.fixture
 def env_file(tmp_path: Path) -> Path:
     path = tmp_path / ".env.test"
     path.write_text("")
+    path.chmod(0o600)  # it may hold secrets
     return path
 
 
@@ -203,9 +214,54 @@ def test_words_are_taken_in_either_case(env_file: Path) -> None:
 
 
 def test_alerts_that_nobody_would_get_are_refused(env_file: Path) -> None:
-    assert mistakes("ENABLE_ALERTS=true", env_file) == (
-        "ENABLE_ALERTS=true: this version delivers no alerts; set it to false and watch the dashboard",
+    names = "TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID, ALERT_WEBHOOK_URL, SMTP_HOST, APPRISE_URLS or HEARTBEAT_URL"
+    assert mistakes("ENABLE_ALERTS=true", env_file) == (f"ENABLE_ALERTS=true, and nobody to tell: set {names} (docs/alerts.md)",)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (f"TELEGRAM_BOT_TOKEN={TOKEN}", "TELEGRAM_BOT_TOKEN is set and TELEGRAM_CHAT_ID is empty: Telegram needs both"),
+        ("HEARTBEAT_URL=https://hc.example/a\nTELEGRAM_CHAT_ID=12345678", "TELEGRAM_CHAT_ID is set and TELEGRAM_BOT_TOKEN is empty"),
+        ("TELEGRAM_BOT_TOKEN=hunter2\nTELEGRAM_CHAT_ID=12345678", "TELEGRAM_BOT_TOKEN=*** is no bot's token: want the one that @BotFather"),
+        ("ALERT_WEBHOOK_URL=http://example.org/hunter2", "ALERT_WEBHOOK_URL=***: want https://; http is only for machines of your own"),
+        ("ALERT_WEBHOOK_URL=ftp://example.org/hunter2", "ALERT_WEBHOOK_URL=***: want an address that begins with https://"),
+        ("ALERT_WEBHOOK_URL=https://[hunter2", "ALERT_WEBHOOK_URL=***: this is no address"),
+        ("HEARTBEAT_URL=https:///hunter2", "HEARTBEAT_URL=***: want an address that begins with https://"),
+        ("SMTP_HOST=mail.example\nEMAIL_FROM=a@b.example", "SMTP_HOST is set and EMAIL_TO is empty: e-mail needs both"),
+        ("SMTP_HOST=mail.example\nEMAIL_TO=a@b.example", "SMTP_HOST is set and EMAIL_FROM is empty: e-mail needs both"),
+        (
+            "SMTP_HOST=mail.example\nEMAIL_TO=a@b.example\nEMAIL_FROM=a@b.example\nSMTP_SECURITY=none\nSMTP_PASSWORD=hunter2",
+            "SMTP_SECURITY=none would send SMTP_PASSWORD in the open: set starttls or ssl",
+        ),
+    ],
+)
+def test_a_channel_that_cannot_work_is_refused_when_alerts_are_on(text: str, sentence: str, env_file: Path) -> None:
+    (found,) = mistakes(f"ENABLE_ALERTS=true\n{text}", env_file)
+    assert found.startswith(sentence)
+    assert "hunter2" not in found
+    assert loaded(text, env_file).enable_alerts is False
+
+
+def test_commands_need_a_bot_and_somebody_who_may_give_them(env_file: Path) -> None:
+    assert mistakes("TELEGRAM_COMMANDS=true", env_file) == (
+        "TELEGRAM_COMMANDS=true needs a bot: set TELEGRAM_BOT_TOKEN",
+        "TELEGRAM_COMMANDS=true, and nobody may give any: set TELEGRAM_USERS to the numbers of those who may",
     )
+    config = loaded(f"TELEGRAM_COMMANDS=true\nTELEGRAM_BOT_TOKEN={TOKEN}\nTELEGRAM_USERS=17, 18", env_file)
+    assert config.telegram_users == (17, 18)
+
+
+def test_a_machine_of_ones_own_may_be_named_and_then_needs_no_https(env_file: Path) -> None:
+    text = "ENABLE_ALERTS=true\nALERT_WEBHOOK_URL=http://nas.local:8080/hook\nALERT_PRIVATE_HOSTS=nas.local, 192.168.1.5"
+    assert loaded(text, env_file).alert_private_hosts == ("nas.local", "192.168.1.5")
+
+
+@pytest.mark.parametrize("text", ["LOUD", "INFO order", "INFO orders=off", "INFO order=LOUD", "order=INFO", "INFO,order=off"])
+def test_a_route_is_a_level_and_the_types_that_differ(text: str, env_file: Path) -> None:
+    (found,) = mistakes(f"TELEGRAM_ALERTS={text}", env_file)
+    assert found == f"TELEGRAM_ALERTS={text} (.env.test, line 1): want {LiveConfig.model_fields['telegram_alerts'].description}"
+    assert loaded("TELEGRAM_ALERTS=  error  Order=info signal=OFF ", env_file).telegram_alerts == "error Order=info signal=OFF"
 
 
 def test_a_fixed_size_above_the_limit_is_refused_at_the_start(env_file: Path) -> None:

@@ -333,14 +333,14 @@ def test_a_folder_that_cannot_be_made_is_red(folder: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows keeps no such bits")
-@pytest.mark.parametrize(("mode", "grade"), [(0o644, "WARN"), (0o600, "OK  ")])
+@pytest.mark.parametrize(("mode", "told", "expected"), [(0o644, "FAIL  Settings", 2), (0o600, "OK    Secrets", 0)])
 def test_a_settings_file_with_secrets_is_for_its_owner_only(
-    mode: int, grade: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    mode: int, told: str, expected: int, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "own.env").write_text(f"MT5_LOGIN=5\nMT5_PASSWORD={SECRET}\n")
     (folder / "own.env").chmod(mode)
     code, out = run(capsys, "--config", str(folder / "own.env"))
-    assert (code, f"{grade}  Secrets" in out) == (0, True)
+    assert (code, told in out, "chmod 600" in out) == (expected, True, expected != 0)
     assert SECRET not in out
 
 

@@ -32,7 +32,7 @@ def project(tmp_path: Path) -> Path:
     (root / "Live" / "__main__.py").write_text(LIVE)
     (root / "tests").mkdir()
     (root / "tests" / "test_one.py").write_text("def test_one(): pass\n")
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-parquet.txt", "requirements-remote.txt", "constraints.txt"):
+    for name in [*(file.name for file in PROJECT_ROOT.glob("requirements*.txt")), "constraints.txt"]:
         (root / name).write_text("# nothing\n")
     shutil.copy(PROJECT_ROOT / "run.py", root)
     return root

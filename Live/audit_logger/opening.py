@@ -147,6 +147,7 @@ def _bring_up_to_date(db: sqlite3.Connection) -> None:
     others = [f"DROP {kind} {name};" for kind, name, _ in _names(db) if kind != "table" and not name.startswith("sqlite_")]
     aside = [f"ALTER TABLE {table} RENAME TO old_{table};" for table in tables]
     columns = {table: ", ".join(row["name"] for row in db.execute(f"PRAGMA table_info({table})")) for table in tables}
+    columns.pop("alerts")  # they were none before version 4, which has other columns
     moved = [f"INSERT INTO {name} ({given}) SELECT {given} FROM old_{name};" for name, given in columns.items()]  # noqa: S608 - our own names
     dropped = [f"DROP TABLE old_{table};" for table in tables]
     steps = [*others, *aside, schema(), *moved, *dropped, f"PRAGMA user_version = {SCHEMA_VERSION};"]

@@ -284,16 +284,19 @@ CREATE TABLE account_snapshots (
 ) STRICT;
 CREATE INDEX account_snapshots_by_time ON account_snapshots (timestamp);
 
--- Empty: alerts that are delivered somewhere come with a later version.
+-- What people are to be told, each in the transaction of what it tells of; with ENABLE_ALERTS=true. What became of it on which
+-- channel is in the file AUDIT_DB_PATH.alerts.db beside this one, which the process that delivers them writes.
 CREATE TABLE alerts (
     id         INTEGER PRIMARY KEY,
     timestamp  TEXT NOT NULL,
     run_id     INTEGER REFERENCES runs,
-    type       TEXT NOT NULL,
-    level      TEXT NOT NULL,
+    queued_at  TEXT NOT NULL,                             -- the machine's clock, also in a replay
+    type       TEXT NOT NULL CHECK (type IN ('signal', 'order', 'position', 'risk', 'system', 'error', 'performance')),
+    level      TEXT NOT NULL CHECK (level IN ('INFO', 'WARNING', 'ERROR', 'CRITICAL')),
+    kind       TEXT NOT NULL,                             -- the event's type, or what became of an order: ORDER_FILLED
+    symbol     TEXT NOT NULL,                             -- '' where it is about none
     message    TEXT NOT NULL,
-    channel    TEXT,
-    delivered  TEXT
+    details    TEXT NOT NULL CHECK (json_valid(details))
 ) STRICT;
 
 -- What each run has done so far, kept by the triggers below: a count over millions of rows takes longer than a page may.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from Backtest.decisions import Bar
+from Live.alert_kinds import Alert, of_event, of_order, position_closed, position_opened, signal_alert
 from Live.audit_logger.aside import keep_aside, read_back
 from Live.audit_logger.chain import Head, hash_of, head_of
 from Live.audit_logger.opening import SCHEMA_VERSION as SCHEMA_VERSION
@@ -56,10 +57,15 @@ class AuditLogger:
     ) -> None:
         self.path = path
         self._clock, self._secrets = clock, secrets
+        self._alerting: Clock | None = None  # the machine's, where people are told
         self._run_id: int | None = None
         self._db, self._spill = open_record(path, busy_seconds=busy_seconds, set_back=set_back)
         self._head: Head | None = None  # the newest row of the journal in the transaction that is open
         self._durable: bool | None = None  # the transaction that is open, or was the last
+
+    def tell_people(self, machine: Clock) -> None:
+        """From now on what people are to be told is put down with what it tells of, at the time of the machine's clock."""
+        self._alerting = machine
 
     def close(self) -> None:
         """Let go of the file."""
@@ -172,7 +178,9 @@ class AuditLogger:
 
     def add_signal(self, values: Mapping[str, Any]) -> None:
         """Put down one decision, or HOLD."""
-        self._insert("signals", {"timestamp": self._now(), "run_id": self._run_id, **values})
+        with self.transaction(durable=False):
+            self._insert("signals", {"timestamp": self._now(), "run_id": self._run_id, **values})
+            self._tell(signal_alert, values)
 
     # orders
 
@@ -262,7 +270,7 @@ class AuditLogger:
 
     def add_fill(self, deal: Deal, slot: Slot, order_id: str | None) -> None:
         """Put down a deal; a second time changes nothing."""
-        self._insert("fills", {"run_id": self._run_id, **row_of_deal(deal, slot, order_id)}, or_ignore=True)
+        self._add_once("fills", {"run_id": self._run_id, **row_of_deal(deal, slot, order_id)}, position_opened)
 
     def filled(self, order: Order) -> tuple[float, float]:
         """Lots of an order's deals that are on record, and their average price; (0.0, 0.0) where there are none."""
@@ -284,7 +292,13 @@ class AuditLogger:
         """Put down a closed trade; the closing deal names it, so it counts once. Its money is rounded to 8 decimals."""
         money = {name: round(values[name], MONEY_DECIMALS) for name in ("profit", "commission", "swap", "net_profit")}
         row = {"run_id": self._run_id, **values, **money, "tag": None if tag is None else to_json(tag)}
-        self._insert("trades", row, or_ignore=True)
+        self._add_once("trades", row, position_closed)
+
+    def day_results(self, slot: Slot, since: datetime, before: datetime) -> tuple[int, float, int]:
+        """Trades that were closed in this stretch of time, their net profit, and how many positions are open now."""
+        sql = "SELECT count(*), coalesce(sum(net_profit), 0.0) FROM trades WHERE slot = ? AND timestamp >= ? AND timestamp < ?"
+        trades, profit = self._rows(sql, str(slot), since.isoformat(), before.isoformat())[0]
+        return trades, profit, int(self._value("SELECT count(*) FROM positions WHERE slot = ?", str(slot)))
 
     def put_positions(self, slot: Slot, positions: Mapping[Position, float | None]) -> None:
         """What we hold now, in place of what we held before; with each what it makes at its stop loss, where that is known."""
@@ -299,7 +313,9 @@ class AuditLogger:
     def event(self, event_type: str, message: str, *, severity: str = "INFO", details: Mapping[str, Any] | None = None) -> None:
         """Put down something that people may ask about."""
         row = {"timestamp": self._now(), "run_id": self._run_id, "event_type": event_type, "severity": severity}
-        self._insert("events", {**row, "message": message, "details": to_json(details or {})})
+        with self.transaction(durable=False):
+            self._insert("events", {**row, "message": message, "details": to_json(details or {})})
+            self._tell(of_event, event_type, severity, message, details or {})
 
     def snapshot(self, account: AccountState, open_positions: int) -> None:
         """Put down the account's money."""
@@ -341,6 +357,8 @@ class AuditLogger:
             sql = f"UPDATE orders SET {names} WHERE client_order_id = ?"  # noqa: S608 - our own names
             self._db.execute(sql, (*self._stored(values), order_id))
             self._append_move(order_id, attempt, (old, to), payload)
+            if self._alerting is not None:
+                self._tell(of_order, dict(self._rows("SELECT * FROM orders WHERE client_order_id = ?", order_id)[0]))
 
     def _note_head(self) -> None:
         if self._head is not None:
@@ -369,6 +387,23 @@ class AuditLogger:
         }
         digest = hash_of(row)
         self._head = Head(self._insert("order_events", {**row, "hash": digest}), digest)
+
+    def _add_once(self, table: str, row: Mapping[str, Any], told: Callable[[Mapping[str, Any]], Alert | None]) -> None:
+        """A row that may be there already, and what is told of it where it is not."""
+        with self.transaction(durable=False):
+            before = self._db.total_changes
+            self._insert(table, row, or_ignore=True)
+            if self._db.total_changes > before:
+                self._tell(told, row)
+
+    def _tell(self, told: Callable[..., Alert | None], *facts: Any) -> None:
+        """Put down the alert that these facts make, if any, where people are told at all."""
+        alert = None if self._alerting is None else told(*facts)
+        if alert is None or self._alerting is None:
+            return
+        row = {"timestamp": self._now(), "run_id": self._run_id, "queued_at": self._alerting.now().isoformat(), "type": alert.type.value}
+        row |= {"level": alert.level.name, "kind": alert.kind, "symbol": alert.symbol, "message": alert.text}
+        self._insert("alerts", {**row, "details": to_json(dict(alert.facts))})
 
     def _insert(self, table: str, values: Mapping[str, Any], *, or_ignore: bool = False) -> int:
         names, marks = ", ".join(values), ", ".join("?" * len(values))

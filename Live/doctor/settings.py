@@ -4,13 +4,12 @@ import contextlib
 import os
 import shutil
 import socket
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from Live.audit_logger import check_record
 from Live.audit_logger.reader import AuditReader, RecordUnavailable
-from Live.config import DEFAULT_ENV_FILE, LiveConfig
+from Live.config import DEFAULT_ENV_FILE, SECRETS, LiveConfig
 from Live.doctor.findings import Finding, fail, ok, warn
 from Live.errors import Misconfigured
 from Live.kill_switch import LIFTED_BY, KillSwitchFile
@@ -19,8 +18,6 @@ from Live.stop_latch import stop_seen
 
 GIGABYTE = 1024**3
 LITTLE, TOO_LITTLE = 1.0, 0.1  # gigabytes of free space
-OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH
-SECRETS = ("mt5_password", "telegram_bot_token", "telegram_chat_id", "alert_webhook_url")
 
 
 def settings(config: LiveConfig, env_file: Path | None, environ: Mapping[str, str], kind: str) -> Iterator[Finding]:
@@ -40,14 +37,12 @@ def _secrets(config: LiveConfig, file: Path, environ: Mapping[str, str], kind: s
         yield ok("Login", "MT5_LOGIN is empty: the account that the terminal is logged in to is taken")
     elif kind != "simulated" and not config.password():
         text = f"no password for MT5_LOGIN={config.mt5_login} in the settings or the keyring: the terminal uses the one that it has kept"
-        yield warn("Login", text, "if it cannot log in, set MT5_PASSWORD, or store it: python -m keyring set MT5 LOGIN")
+        yield warn("Login", text, "if it cannot log in, set MT5_PASSWORD, or store it: python -m Live secrets set MT5_PASSWORD")
     elif kind != "simulated":
         yield ok("Login", f"MT5_LOGIN={config.mt5_login} with a password")
     in_file = [name.upper() for name in SECRETS if getattr(config, name) and name.upper() not in environ]
-    if in_file and os.name == "posix" and file.exists() and file.stat().st_mode & OTHERS_MAY_READ:
-        yield warn("Secrets", f"{file} holds {', '.join(in_file)}, and other users of this machine can read it", f"chmod 600 {file}")
-    elif in_file:
-        yield ok("Secrets", f"{', '.join(in_file)} in {file}, which only you can read" if os.name == "posix" else f"{', '.join(in_file)}")
+    if in_file and file.exists():
+        yield ok("Secrets", f"{', '.join(in_file)} in {file}, which only you can read" if os.name == "posix" else ", ".join(in_file))
 
 
 def _money(config: LiveConfig, kind: str) -> Finding:

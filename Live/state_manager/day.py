@@ -1,7 +1,9 @@
 """The broker's day: when it began, and the equity that it began with."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
+from Live.alert_kinds import Day, daily_summary
 from Live.audit_logger import AuditLogger
 from Live.model import AccountState, Slot
 from Live.mt5_connector import MT5Connector
@@ -24,8 +26,11 @@ class BrokersDay:
         if self._opened is None or self._opened[0] != date:
             start = self.start()
             before = self._record.last_equity(self._slot, start - timedelta(days=1), start)
-            self._opened = (date, account.equity if before is None else before)
-            self._record.set_state(**{f"day {self._slot}": {"date": date, "opening_equity": self._opened[1]}})
+            over, self._opened = self._opened, (date, account.equity if before is None else before)
+            with self._record.transaction(durable=False):
+                if over is not None:
+                    self._sum_up(over, account)
+                self._record.set_state(**{f"day {self._slot}": {"date": date, "opening_equity": self._opened[1]}})
         self._record.set_state(day={"date": date, "opening_equity": self._opened[1]})
 
     def opening_equity(self, account: AccountState) -> float:
@@ -36,6 +41,15 @@ class BrokersDay:
         """Midnight on the server's clock."""
         now = self._connector.server_now()
         return self._connector.utc(now - now % DAY)
+
+    def _sum_up(self, over: tuple[str, float], account: AccountState) -> None:
+        """What the day came to that is over; the equity at its end is that which the new one opens with."""
+        (date, opening), equity = over, self.opening_equity(account)
+        midnight = int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp())
+        start, end = self._connector.utc(midnight), self._connector.utc(midnight + DAY)
+        trades, profit, held = self._record.day_results(self._slot, start, end)
+        day = Day(date, trades, profit, opening, equity, held)
+        self._record.event("DAILY_SUMMARY", daily_summary(day, account.currency), details={"slot": str(self._slot), **asdict(day)})
 
     def _today(self) -> str:
         return datetime.fromtimestamp(self._connector.server_now(), UTC).date().isoformat()
