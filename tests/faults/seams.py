@@ -192,9 +192,10 @@ def installed(stage: "Stage") -> Iterator[None]:
 
     def open_record(path: Path, **options: Any) -> Any:
         stage.alive()
-        disk = Disk(opened(path, **options), stage)
+        db, spill = opened(path, **options)
+        disk = Disk(db, stage)
         stage.disks.append(disk)
-        return disk
+        return disk, spill
 
     def look(switch: KillSwitchFile) -> Path | None:
         if stage.dead:
