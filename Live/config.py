@@ -81,6 +81,8 @@ class LiveConfig(AlertSettings):
     max_daily_loss_pct: Number = _above_zero(5.0, 100, " percent")
     max_spread_points: Whole = _count(0, 0, 1_000_000, " points; 0 is no limit")
     max_orders_per_minute: Whole = _count(30, 1, 10_000)
+    max_failures_in_a_row: Whole = _count(5, 1, 10_000)
+    max_quote_age_seconds: Whole = _count(300, 0, 86_400, " seconds; 0 is no limit")
     max_signal_age_seconds: Annotated[Number | None, BeforeValidator(_empty_is_none)] = _setting(
         None, "a number above 0, up to 31536000 seconds, or empty", gt=0, le=31_536_000
     )

@@ -97,6 +97,7 @@ class SymbolSpec:
     filling_mode: int  # bits: 1 FOK, 2 IOC
     execution: int  # 0 request, 1 instant, 2 market, 3 exchange
     profit_currency: str
+    trade_mode: int = 4  # 0 disabled, 1 long only, 2 short only, 3 close only, 4 full
 
     def __post_init__(self) -> None:
         if not 0 < self.lot_step <= self.lot_min <= self.lot_max or not self.contract_size > 0:
@@ -118,6 +119,11 @@ class SymbolSpec:
     def on_grid(self, price: float) -> float:
         """The nearest price that the broker accepts."""
         return round(round(price / self.tick_size) * self.tick_size, self.digits) if self.tick_size else price
+
+    def closed_to(self, side: Side) -> str:
+        """Why no position may be opened on this side; "" when one may."""
+        words = {0: "trading", 3: "opening"} | ({1: "selling"} if side is Side.SELL else {2: "buying"})
+        return f"{words[self.trade_mode]} {self.name} is not allowed by the broker" if self.trade_mode in words else ""
 
     @property
     def settle_seconds(self) -> float:

@@ -26,6 +26,11 @@ class Facts:
     lots: float = 0.0  # of the entry that asks
     holds: tuple[str, ...] = ()  # on this symbol, in words
     quarantine_seconds: float = 0.0  # left, after a start
+    money_moved: float = 0.0  # deposits less withdrawals since the opening equity was seen
+    failures_in_a_row: int = 0  # entries that were sent today and came to nothing
+    stop_outs_today: int = 0
+    quote_age_seconds: float = 0.0
+    closed_side: str = ""  # why the broker lets nobody open on this side
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class MaxDailyLoss(Rule):
 
     def measure(self, facts: Facts) -> Measured | None:
         """Reached counts as exceeded."""
-        lost = daily_loss_pct(facts.equity, facts.opening_equity)
+        lost = daily_loss_pct(facts.equity, facts.opening_equity, facts.money_moved)
         return Measured("MAX_DAILY_LOSS_PCT, percent lost today", lost, self.limit, reaching=True)
 
 
@@ -169,6 +174,46 @@ class QuarantineOver(Rule):
 
 
 @dataclass(frozen=True, slots=True)
+class MaxFailuresInARow(Rule):
+    """A brake on what goes wrong over and over: after so many failures in a row, no entry on this day of the broker."""
+
+    limit: int
+
+    def measure(self, facts: Facts) -> Measured | None:
+        """Reached counts as exceeded. Only what was sent counts."""
+        return Measured("MAX_FAILURES_IN_A_ROW, entries in a row that came to nothing", facts.failures_in_a_row, self.limit, reaching=True)
+
+
+@dataclass(frozen=True, slots=True)
+class MaxQuoteAge(Rule):
+    """No entry at a price that stands still (seconds); 0 is no limit."""
+
+    limit: float
+
+    def measure(self, facts: Facts) -> Measured | None:
+        """Looks at the quote that the entry would be sent with."""
+        return Measured("MAX_QUOTE_AGE_SECONDS, age of the quote", facts.quote_age_seconds, self.limit) if self.limit else None
+
+
+@dataclass(frozen=True, slots=True)
+class NoStopOut(Rule):
+    """No new risk on a day on which the broker has closed a position of ours for want of margin."""
+
+    def measure(self, facts: Facts) -> Measured | None:
+        """One is enough."""
+        return Measured("positions that the broker has closed today for want of margin", facts.stop_outs_today, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenToSide(Rule):
+    """No entry on a side that the broker has closed: only closing, long only, short only."""
+
+    def measure(self, facts: Facts) -> Measured | None:
+        """As the symbol is just before the send."""
+        return Measured(f"sides closed by the broker ({facts.closed_side})", float(bool(facts.closed_side)), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class NotHeld(Rule):
     """No new risk where something is on hold until it is over, or a person has looked."""
 
@@ -217,15 +262,18 @@ def first_denial(found: Iterable[Measured]) -> Denial | None:
     return next((denial for each in found if (denial := each.denial()) is not None), None)
 
 
-def daily_loss_pct(equity: float, opening_equity: float) -> float:
+def daily_loss_pct(equity: float, opening_equity: float, money_moved: float = 0.0) -> float:
     """Percent of the day's opening equity that are gone; 0.0 on a day that has won, 100.0 where that cannot be told.
 
-    >>> daily_loss_pct(9_700.0, 10_000.0)
-    3.0
+    Money that came or went is neither won nor lost; a deposit does not allow for more loss, a withdrawal for less.
+
+    >>> daily_loss_pct(9_700.0, 10_000.0), daily_loss_pct(14_700.0, 10_000.0, 5_000.0), daily_loss_pct(4_850.0, 10_000.0, -5_000.0)
+    (3.0, 3.0, 3.0)
     """
-    if not opening_equity > 0 or not math.isfinite(equity):
+    base = min(opening_equity, opening_equity + money_moved)
+    if not base > 0 or not math.isfinite(equity):
         return 100.0
-    return max(0.0, (opening_equity - equity) * 100 / opening_equity)
+    return max(0.0, (opening_equity + money_moved - equity) * 100 / base)
 
 
 def lots_for_risk(equity: float, risk_fraction: float, loss_per_lot: float, spec: SymbolSpec) -> float:

@@ -23,6 +23,7 @@ WIDE_OPEN = {
     "max_daily_trades": 100_000,
     "max_daily_loss_pct": 100.0,
     "max_orders_per_minute": 10_000,
+    "max_failures_in_a_row": 10_000,
 }
 LOGIN = 12345678
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,20 @@ class AuditLogger:
         sql = f"SELECT count(*) FROM orders WHERE slot = ? AND kind IN ('ENTRY', 'PENDING') AND timestamp >= ? AND status NOT IN ({marks})"  # noqa: S608
         return int(self._value(sql, str(slot), since.isoformat(), *(status.value for status in refused)))
 
+    def failures_in_a_row(self, slot: Slot, since: datetime) -> int:
+        """Entries since then that were sent and refused, or did not arrive, and none of which came through after the first of them."""
+        sql = (
+            "SELECT status FROM orders WHERE slot = ? AND kind IN ('ENTRY', 'PENDING') AND attempts > 0 AND timestamp >= ? "
+            "AND status NOT IN ('SUBMITTED', 'UNKNOWN') ORDER BY id DESC"
+        )
+        statuses = (row[0] for row in self._rows(sql, str(slot), since.isoformat()))
+        return sum(1 for _ in takewhile(lambda status: status in ("FAILED", "ABSENT"), statuses))
+
+    def count_exits(self, slot: Slot, reason: int, since: datetime) -> int:
+        """Deals since then that something else than an order of ours has made (DEAL_REASON_*)."""
+        sql = "SELECT count(DISTINCT deal_ticket) FROM fills WHERE slot = ? AND reason = ? AND timestamp >= ?"
+        return int(self._value(sql, str(slot), reason, since.isoformat()))
+
     def count_sends(self, slot: Slot, since: datetime) -> int:
         """Attempts to send anything since then."""
         sql = (
@@ -282,6 +297,11 @@ class AuditLogger:
         """All our deals, oldest first; what a deal closes comes before what it opens."""
         sql = "SELECT * FROM fills WHERE slot = ? ORDER BY timestamp, deal_ticket, entry DESC, position_id"
         return [deal_of(row) for row in self._rows(sql, str(slot))]
+
+    def deal(self, slot: Slot, ticket: int) -> Deal | None:
+        """One of them."""
+        rows = self._rows("SELECT * FROM fills WHERE slot = ? AND deal_ticket = ? LIMIT 1", str(slot), ticket)
+        return deal_of(rows[0]) if rows else None
 
     def newest_deal(self, slot: Slot) -> Deal | None:
         """The last of them."""
@@ -323,14 +343,14 @@ class AuditLogger:
         money = {"balance": account.balance, "equity": account.equity, "margin": account.margin, "free_margin": account.margin_free}
         self._insert("account_snapshots", {**row, **money, "profit": account.profit})
 
-    def last_equity(self, slot: Slot, since: datetime, before: datetime) -> float | None:
-        """The equity that was last put down in this stretch of time; None when none was."""
+    def last_equity(self, slot: Slot, since: datetime, before: datetime) -> tuple[float, datetime] | None:
+        """The equity that was last put down in this stretch of time, and when; None when none was."""
         sql = (
-            "SELECT equity FROM account_snapshots JOIN runs USING (run_id) "
+            "SELECT equity, timestamp FROM account_snapshots JOIN runs USING (run_id) "
             "WHERE slot = ? AND timestamp >= ? AND timestamp < ? ORDER BY timestamp DESC, id DESC LIMIT 1"
         )
-        value = self._value(sql, str(slot), since.isoformat(), before.isoformat())
-        return None if value is None else float(value)
+        found = self._rows(sql, str(slot), since.isoformat(), before.isoformat())
+        return (float(found[0][0]), datetime.fromisoformat(found[0][1])) if found else None
 
     def set_state(self, **values: Any) -> None:
         """Say what is true now; see `state` in schema.sql."""

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -15,10 +15,11 @@ from Live.errors import Misconfigured, Unreachable, WrongAccount
 from Live.explanations import in_words
 from Live.model import AccountState, Deal, Position, Quote, Side, SymbolSpec
 from Live.mt5_connector.admission import HEDGING, Identity, identity_of, objections
+from Live.mt5_connector.answer import Answer
 from Live.mt5_connector.names import not_found
 from Live.mt5_connector.outage import BackOff, Outage
 from Live.mt5_connector.server_time import ServerTime
-from Live.mt5_connector.shown import Shown, ShownOrder, account_of, deals_of, order_of, position_of, spec_of
+from Live.mt5_connector.shown import Shown, ShownOrder, account_of, deals_of, money_moved, order_of, position_of, spec_of, taken_back
 from Live.outcomes import NOT_LET_IN, OUT_OF_STEP, SWITCHES
 
 log = logging.getLogger("LiveTrader")
@@ -31,23 +32,6 @@ WINDOW = 26 * 3600
 FIRST_TICK_SECONDS, LOOK_SECONDS = 5.0, 0.5  # how long a start waits for a tick, and how often it looks
 # A terminal that answers finds its trade server again by itself; after this long it is started anew all the same.
 PATIENCE = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back from `order_send` or `order_check`: the result, or None with the error that was set."""
-
-    result: Any | None
-    error: tuple[int, str]
-
-    @property
-    def retcode(self) -> int | None:
-        """The server's answer; None where there was none."""
-        return getattr(self.result, "retcode", None)
-
-    def field(self, name: str) -> Any:
-        """A field of the result; None where it is missing, empty or 0."""
-        return getattr(self.result, name, None) or None
 
 
 class _ServerLost(Unreachable):
@@ -282,9 +266,14 @@ class MT5Connector:
         """The last tick. Raises Unreachable also for one that cannot be true (crossed, zero, NaN)."""
         tick = self._query("symbol_info_tick", symbol)
         quote = Quote(float(tick.bid), float(tick.ask), float(tick.time))
+        self._time.note(symbol, quote.epoch)
         if not quote.is_sane():
             raise Unreachable(f"{symbol} is quoted {quote.bid}/{quote.ask}, which cannot be traded on")
         return quote
+
+    def quote_age(self, symbol: str, quote: Quote) -> float:
+        """Seconds since a quote came: by the server's clock, or by ours since we first saw it where that is not measured."""
+        return self._time.age(symbol, quote.epoch)
 
     def closed_bars(self, symbol: str, timeframe: Timeframe, count: int) -> tuple[list[Bar], int | None]:
         """The newest closed bars, oldest first, at most `count`, and the open of the one still forming (server seconds)."""
@@ -329,6 +318,14 @@ class MT5Connector:
     def deals_since(self, epoch: int) -> tuple[Deal, ...]:
         """All trades' deals from then on (server seconds), oldest first; money that only came or went is left out."""
         return self._read(lambda rows: deals_of(rows, self.utc), "history_deals_get", *self._range(epoch))
+
+    def money_moved(self, after: int) -> float:
+        """Deposits less withdrawals, after a moment (server seconds): account currency."""
+        return self._read(lambda rows: money_moved(rows, after), "history_deals_get", *self._range(after))
+
+    def deals_taken_back(self, epoch: int) -> frozenset[int]:
+        """The tickets of deals since then (server seconds) that the broker has cancelled."""
+        return self._read(taken_back, "history_deals_get", *self._range(epoch))
 
     def deals_of_position(self, position_id: int) -> tuple[Deal, ...]:
         """All deals of one position, oldest first."""

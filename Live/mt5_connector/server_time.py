@@ -21,6 +21,7 @@ class ServerTime:
         self._terminal, self._clock, self._symbols = terminal, clock, symbols
         self._given = offset is not None  # a simulated server keeps the time of its prices
         self._looks: dict[str, tuple[int, float]] = {}  # by symbol: the tick seen last, and when
+        self._newest: dict[str, tuple[float, float]] = {}  # by symbol: its newest tick, and when we first saw it
         self._moves: list[tuple[int, int]] = []  # first second of the server's clock after it was moved, its offset before
 
     def measure(self) -> None:
@@ -35,6 +36,17 @@ class ServerTime:
         if self.offset is not None:  # the clock was moved at some time since the look before
             self._moves.append((int(looked) + offset, self.offset))
         self.offset = offset
+
+    def note(self, symbol: str, epoch: float) -> None:
+        """A tick of this time was shown."""
+        if self._newest.get(symbol, (None, 0.0))[0] != epoch:
+            self._newest[symbol] = (epoch, self._clock.now().timestamp())
+
+    def age(self, symbol: str, epoch: float) -> float:
+        """Seconds since a tick came."""
+        now = self._clock.now().timestamp()
+        seen = now - self._newest.get(symbol, (epoch, now))[1]
+        return seen if self.offset is None else max(seen, now + self.offset - epoch)
 
     def utc(self, epoch: float) -> datetime:
         """Server seconds → aware UTC; what lies before a change to or from summer time by the offset of then."""

@@ -82,6 +82,16 @@ def deals_of(rows: Any, utc: ToUtc) -> tuple[Deal, ...]:
     return tuple(_deal_of(row, utc) for row in rows if row.type in (0, 1))
 
 
+def money_moved(rows: Any, after: int) -> float:
+    """What came to the account, or went, after a moment (server seconds) without being traded: deposits, credits, bonuses."""
+    return float(sum(row.profit for row in rows if row.type in (2, 3, 6) and row.time > after))  # DEAL_TYPE_BALANCE, _CREDIT, _BONUS
+
+
+def taken_back(rows: Any) -> frozenset[int]:
+    """The deals that the broker has cancelled afterwards."""
+    return frozenset(int(row.ticket) for row in rows if row.type in (13, 14))  # DEAL_TYPE_BUY_CANCELED, _SELL_CANCELED
+
+
 def _deal_of(row: Any, utc: ToUtc) -> Deal:
     return Deal(
         ticket=Ticket(int(row.ticket)),
@@ -138,6 +148,7 @@ def spec_of(info: Any) -> SymbolSpec:
         filling_mode=info.filling_mode,
         execution=info.trade_exemode,
         profit_currency=info.currency_profit,
+        trade_mode=int(info.trade_mode),
     )
 
 

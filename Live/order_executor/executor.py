@@ -19,7 +19,7 @@ from Live.locks import hold_record
 from Live.model import BarId, ClientOrderId, Intent, Kind, Magic, Order, Quote, Side, Slot, Status, order_key
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.admission import REAL_ACCOUNT
-from Live.mt5_connector.connector import Answer
+from Live.mt5_connector.answer import Answer
 from Live.order_executor.settlement import Settlement
 from Live.order_executor.telling import EXECUTED, KINDS, check_complete, checked, fields, told, waits_for
 from Live.order_requests import (

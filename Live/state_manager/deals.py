@@ -21,6 +21,7 @@ class Deals:
     def __init__(self, connector: MT5Connector, record: AuditLogger, slot: Slot, symbols: Sequence[str]) -> None:
         self.book = TradeBook()
         self.net = NetAccount(record, slot, symbols) if connector.netting else None
+        self.slot = slot
         self._connector, self._record, self._slot = connector, record, slot
         self._tags: dict[int, object] = {}
         self._specs: dict[str, SymbolSpec] = {}

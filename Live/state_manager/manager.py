@@ -37,21 +37,26 @@ from Live.risk import (
     Facts,
     MaxDailyLoss,
     MaxDailyTrades,
+    MaxFailuresInARow,
     MaxOrdersPerMinute,
     MaxPositions,
     MaxPositionSize,
+    MaxQuoteAge,
     MaxSpread,
     Measured,
     NetExplained,
+    NoStopOut,
     NoStrangers,
     NotHeld,
     NothingUnsettled,
+    OpenToSide,
     QuarantineOver,
     SameLevels,
     TradingSwitchedOn,
     first_denial,
     measured,
 )
+from Live.state_manager.by_broker import ByBroker
 from Live.state_manager.cover import Bare, Cover
 from Live.state_manager.day import BrokersDay
 from Live.state_manager.deals import Deals
@@ -62,6 +67,7 @@ from Live.trade_book import account_of, open_trade, waiting_order
 log = logging.getLogger("LiveTrader")
 
 LOTS_DIGITS = 8
+STOP_OUT = 6  # DEAL_REASON_SO
 WAITING = (Status.PLACED, Status.PARTIALLY_FILLED)
 GIVEN_UP = (Status.ABSENT, Status.FAILED)
 LIMIT_TYPES = (2, 3)  # ORDER_TYPE_BUY_LIMIT, ORDER_TYPE_SELL_LIMIT
@@ -92,6 +98,7 @@ class StateManager:
         self._day = BrokersDay(connector, record, slot)
         self.holds = Holds(record, slot, connector.clock)
         self._cover, self._bare = Cover(record, slot, self._deals), list[Bare]()
+        self._by_broker = ByBroker(connector, record, self._deals, self.holds)
         self._doubts = Doubts(connector, self._deals, self.holds)
         self._rules = (
             TradingSwitchedOn(),
@@ -101,6 +108,10 @@ class StateManager:
             NoStrangers(),
             NetExplained(),
             SameLevels(),
+            NoStopOut(),
+            OpenToSide(),
+            MaxFailuresInARow(config.max_failures_in_a_row),
+            MaxQuoteAge(config.max_quote_age_seconds),
             MaxDailyTrades(config.max_daily_trades),
             MaxDailyLoss(config.max_daily_loss_pct),
             MaxPositions(config.max_positions),
@@ -143,6 +154,7 @@ class StateManager:
         else:
             self._see(held, rates)
         self.strangers.see(self._others, active, deals)
+        self._by_broker.note(fresh, max(0, self._looked_until - self._look_back))
         self._bare += self._cover.see(self.positions)
         self._book.note_levels(self.positions)
         self._looked_until = self._connector.server_now()
@@ -305,6 +317,7 @@ class StateManager:
         account = self._connector.account()
         now = self._connector.clock.now()
         unsettled = [order.intent.order_id for order in self._record.orders_with(UNSETTLED, self._slot) if order.intent.symbol == symbol]
+        closed_side = self._by_broker.closed_side(symbol, None if asking is None else self._record.order(asking))  # may put a hold
         again = asking in unsettled
         held = {position.identifier for position in self.positions}
         return Facts(
@@ -323,6 +336,11 @@ class StateManager:
             lots=lots,
             holds=tuple(hold.sentence for hold in self.holds.on(symbol)),
             quarantine_seconds=self.quarantine_left(),
+            money_moved=self._day.money_moved(),
+            failures_in_a_row=self._record.failures_in_a_row(self._slot, self._day.start()),
+            stop_outs_today=self._record.count_exits(self._slot, STOP_OUT, self._day.start()),
+            quote_age_seconds=self._connector.quote_age(symbol, quote),
+            closed_side=closed_side,
         )
 
     def _see(self, held: Sequence[Position], rates: Mapping[str, float]) -> None:
