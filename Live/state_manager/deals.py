@@ -60,7 +60,11 @@ class Deals:
         """On a netting account: whether a program's deal that names no order of ours may be one whose outcome is still unknown."""
         if self.net is None or deal.reason != EXPERT or self.order_of(deal.order, deal.comment) is not None:
             return False
-        return any(order.intent.symbol == deal.symbol for order in self._record.orders_with(UNSETTLED, self._slot))
+        return self.is_asked(deal.symbol)
+
+    def is_asked(self, symbol: str) -> bool:
+        """Whether the outcome of an order of ours on this symbol is unknown: it may explain what nothing else does."""
+        return any(order.intent.symbol == symbol for order in self._record.orders_with(UNSETTLED, self._slot))
 
     def opened(self, magic: int, ticket: int, comment: str) -> bool:
         """Whether an order of this record opened it; the magic number alone may be that of an older record, or of a twin.

@@ -27,7 +27,8 @@ class Doubts:
         """The positions that contradict our deals, with their symbols."""
         if self._ours.net is not None:
             moved, there = {deal.symbol for deal in fresh}, {net.symbol for net in held}
-            return {symbol: symbol for symbol in self._ours.net.book.held_symbols() if symbol not in moved | there}
+            gone = [symbol for symbol in self._ours.net.book.held_symbols() if symbol not in moved | there]
+            return {symbol: symbol for symbol in gone if not self._ours.is_asked(symbol)}
         left = self._ours.book.left()
         for deal in fresh:
             symbol, lots = left.get(deal.position_id, (deal.symbol, 0.0))
