@@ -21,7 +21,8 @@ class Doubts:
 
     def __init__(self, connector: MT5Connector, deals: Deals, holds: Holds) -> None:
         self._connector, self._ours, self._holds = connector, deals, holds
-        self._since: dict[int | str, datetime] = {}  # by position, on a netting account by symbol
+        # since when, and how often it was seen; by position, on a netting account by symbol
+        self._since: dict[int | str, tuple[datetime, int]] = {}
 
     def about(self, held: Sequence[Position], fresh: Iterable[Deal]) -> dict[int | str, str]:
         """The positions that contradict our deals, with their symbols."""
@@ -43,10 +44,11 @@ class Doubts:
             del self._since[key]
             self._holds.lift(f"position {key}", "it is what our deals have made it")
         for key, symbol in doubts.items():
-            since = self._since.setdefault(key, now)
+            since, times = self._since.get(key, (now, 0))
+            self._since[key] = (since, times + 1)
             patience = 0.0 if self._connector.simulated else self._connector.spec(symbol).settle_seconds
             name = f"the position on {symbol}" if key == symbol else f"position {key} on {symbol}"
-            if now - since < timedelta(seconds=patience):
+            if now - since < timedelta(seconds=patience) or times + 1 < LOOKS:
                 raise Unreachable(f"{name} is not what its deals have made it: one of both is not shown yet")
             text = f"{name} is not what its deals have made it, and nothing explains why: no entries on {symbol} until that is over"
             self._holds.put(f"position {key}", symbol, text)
