@@ -10,13 +10,13 @@ import logging
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from Backtest.bars import BUILTIN, builtin_prices, is_ticks, read_bars_or_ticks, timeframe_of
 from Backtest.errors import BadInput
@@ -97,47 +97,53 @@ def settings_of(strategy: Path) -> str:
     return next(lines, "").partition("=")[2].strip().removeprefix("dict(").removesuffix(")")
 
 
-def campaign(folder: Path | None, newest: int) -> Iterator[Row | str]:
-    """All rows, in the order of the prices; a sentence for prices that are left out."""
+def campaign(all_prices: Sequence[Prices], told: Callable[[str, int, int], None] = lambda *_: None) -> Iterator[Row]:
+    """All rows, in the order of the prices; `told` hears what is compared next, how many rows are done, and of how many."""
     with tempfile.TemporaryDirectory(prefix="campaign_") as written:
-        for prices in prices_of(folder, newest):
-            if isinstance(prices, str):
-                yield prices
-                continue
+        done, total = 0, len(all_prices) * (len(list(CODES.glob("*.py"))) + len(DOCUMENTED))
+        for prices in all_prices:
             for strategy in strategies_for(prices, Path(written)):
+                told(f"{strategy.stem} on {prices.name}", done, total)
                 yield compared(strategy, prices)
+                done += 1
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run it and print the table as it grows; 0 where nothing differs, else 1."""
+    """Run it and print each row as soon as it is known; 0 where nothing differs, else 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.parity_campaign", description=__doc__, allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help=f"the newest {QUICK} bars only, of the prices in the box")
     parser.add_argument("--newest", type=int, default=NEWEST, metavar="BARS", help=f"of all prices; default {NEWEST:,}")
     parser.add_argument("--prices", type=Path, default=FURTHER, metavar="FOLDER", help="further price files (Parquet)")
     args = parser.parse_args(words)
     warnings.simplefilter("ignore", UserWarning)  # of backtests: trades stay open, orders are cancelled for want of margin
-    out, table, different = Console(highlight=False), Table(box=None, pad_edge=False), 0
-    for name in ("Strategy", "Prices", "Settings", "Bars", "Orders", "Trades", "Differences"):
-        table.add_column(name, justify="right" if name in ("Bars", "Orders", "Trades", "Differences") else "left", overflow="fold")
-    notes = []
-    rows = campaign(None, QUICK) if args.quick else campaign(args.prices, args.newest)
-    for row in rows:
-        if isinstance(row, str):
-            notes.append(row)
-            continue
-        table.add_row(
-            row.strategy,
-            row.prices,
-            row.settings,
-            *(f"{count:,}" for count in row.counts),
-            "not compared" if row.differences is None else f"{row.differences:,}",
-        )
-        different += bool(row.differences)
-        notes += [f"{row.strategy} on {row.prices}: {row.problem}"] if row.problem else []
-    out.print(table)
+    out, screen, different = Console(highlight=False, soft_wrap=True), Console(stderr=True), 0
+    found = list(prices_of(None, QUICK) if args.quick else prices_of(args.prices, args.newest))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    notes = [each for each in found if isinstance(each, str)]
+    out.print(_LINE.format("Strategy", "Prices", "Bars", "Orders", "Trades", "Differences", "Settings"), markup=False)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        for row in campaign(
+            [each for each in found if isinstance(each, Prices)],
+            lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+        ):
+            out.print(_line(row), markup=False)
+            sys.stdout.flush()
+            different += bool(row.differences)
+            notes += [f"{row.strategy} on {row.prices}: {row.problem}"] if row.problem else []
     for note in notes:
-        out.print(note, markup=False, soft_wrap=True)
+        out.print(note, markup=False)
     return 1 if different else 0
+
+
+_LINE = "{:<19} {:<31} {:>6} {:>7} {:>7} {:>12}  {}"
+
+
+def _line(row: Row) -> str:
+    counts = (f"{count:,}" for count in row.counts)
+    return _LINE.format(
+        row.strategy, row.prices, *counts, "not compared" if row.differences is None else f"{row.differences:,}", row.settings
+    )
 
 
 if __name__ == "__main__":
