@@ -105,7 +105,7 @@ ORDER BY s.id
 _SENTENCES = {
     "SQLITE_BUSY": "The record {path} is locked by another program; it is read again as soon as it is free.",
     "SQLITE_LOCKED": "The record {path} is locked by another program; it is read again as soon as it is free.",
-    "SQLITE_INTERRUPT": "The record {path} took longer than a second to answer, so the question was cut off.",
+    "SQLITE_INTERRUPT": "The record {path} took too long to answer, so the question was cut off.",
     "SQLITE_NOTADB": "The file {path} is not a record of this program (AUDIT_DB_PATH): it is no SQLite database.",
     "SQLITE_CORRUPT": "The record {path} is damaged ({error}); keep the file, and put a copy from a backup in its place.",
     "SQLITE_CANTOPEN": "The record {path} cannot be opened: check that this user may read the file and write to its folder.",
@@ -160,10 +160,12 @@ class AuditReader:
     A context manager. Every method raises RecordUnavailable, in one sentence for people, when the record cannot be read.
     """
 
+    patience = DEADLINE  # with one statement
+
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self._path = path
         self._clock = clock or SystemClock()
-        self._deadline = self._clock.now() + DEADLINE
+        self._deadline = self._clock.now() + self.patience
         self._db = self._open()
         try:
             self._check_version()
@@ -324,7 +326,7 @@ class AuditReader:
         return self._rows(sql, values)[0]
 
     def _rows(self, sql: str, values: Mapping[str, object] | tuple[object, ...] = ()) -> list[Row]:
-        self._deadline = self._clock.now() + DEADLINE
+        self._deadline = self._clock.now() + self.patience
         try:
             return [dict(row) for row in self._db.execute(sql, values)]
         except sqlite3.Error as error:

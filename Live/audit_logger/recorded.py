@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from Live.audit_logger.reader import AuditReader, RecordUnavailable, Row
 
-PAGE = 20_000  # rows of one question: each is answered well within its second
+PAGE = 20_000  # rows of one question: none keeps the write-ahead log from being folded in for long
 
 LAST_RUN = "SELECT * FROM runs ORDER BY run_id DESC LIMIT 1"
 RUN = "SELECT * FROM runs WHERE run_id = :key"
@@ -66,6 +67,8 @@ class Session:
 
 class Recorded(AuditReader):
     """A sitting with the record in which whole sessions are read. Raises RecordUnavailable, as every reader of it."""
+
+    patience = timedelta(minutes=10)  # whoever asks for a whole session waits for it, also on a slow machine
 
     def session(self, *, run: int | None = None, slot: str | None = None) -> Session:
         """The session that a run belongs to, or that of a slot, or the newest one."""
