@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from Backtest.decisions import OpenTrade
+from Backtest.fractional import FractionalUnit
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.bar_series import BarSeries
@@ -37,12 +38,13 @@ class Rules:
     hedging: bool
     trade_on_close: bool
     commission: Commission
+    unit: FractionalUnit
 
     @classmethod
     def of(cls, backtest: Mapping[str, Any]) -> "Rules":
         """The rules of a strategy's BACKTEST settings."""
         named = {name: backtest[name] for name in ("margin", "spread", "hedging", "trade_on_close")}
-        return cls(**named, commission=commission_of(backtest))
+        return cls(**named, commission=commission_of(backtest), unit=FractionalUnit.of(backtest))
 
 
 @dataclass(slots=True)
@@ -169,7 +171,9 @@ class ParityServer(TradeServer):
         if closing is not None and not left.volume:
             return closing
         size = 1 if order.side == c.ORDER_TYPE_BUY else -1
-        deal = super().execute(left, adjusted(price, size, self._rules.spread), left.volume)
+        unit = self._rules.unit
+        paid = unit.market_price(adjusted(unit.price(price), size, self._rules.spread))
+        deal = super().execute(left, paid, left.volume)
         bar = self._bar(order.symbol)
         bar.opened.add(deal.position_id)
         bar.again |= order.type == order.side and bool(order.sl or order.tp)
@@ -188,11 +192,12 @@ class ParityServer(TradeServer):
             return True
         units = self.specs[order.symbol].units(order.volume) * (1 if order.side == c.ORDER_TYPE_BUY else -1)
         terms = self._terms(order.symbol, price)
-        return can_pay(units, self.fractions.get(order.comment, units), self._available(order.symbol, terms), terms)
+        size = self.fractions.get(order.comment, terms.unit.parts(units))
+        return can_pay(units, size, self._available(order.symbol, terms), terms)
 
     def _terms(self, symbol: str, price: float) -> Terms:
         rules = self._rules
-        return Terms(price, rules.margin, rules.commission, rules.spread, self._whole(symbol).bid.close)
+        return Terms(price, rules.margin, rules.commission, rules.spread, self._whole(symbol).bid.close, rules.unit)
 
     def _available(self, symbol: str, terms: Terms) -> float:
         elsewhere = sum(self.profit(held) for held in self.book.positions.values() if held.symbol != symbol)

@@ -15,16 +15,17 @@ if __package__ in {None, ""}:  # started as a file: what it needs is found from 
 
 import pandas as pd  # noqa: E402
 from backtesting.backtesting import Backtest  # noqa: E402
+from backtesting.lib import FractionalBacktest  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from Backtest.bars import BUILTIN, builtin_prices, read_prices, resample, timeframe, timeframe_of  # noqa: E402
 from Backtest.errors import BadInput  # noqa: E402
-from Backtest.strategies import LoadedStrategy, check_params, line_of, load_strategy, parse_params, setting_faults  # noqa: E402
+from Backtest.strategies import FRACTIONAL_UNIT, LoadedStrategy, check_params, line_of, load_strategy, parse_params, setting_faults  # noqa: E402
 
 BAD_INPUT, INTERRUPTED = 2, 130
 NOTES_SHOWN = 5  # a strategy short of margin is told so on every bar
-_NUMBERS = ("cash", "spread", "commission", "margin")
+_NUMBERS = ("cash", "spread", "commission", "margin", FRACTIONAL_UNIT)
 _SWITCHES = ("trade-on-close", "hedging", "exclusive-orders", "finalize-trades")
 _T = TypeVar("_T")
 
@@ -35,7 +36,7 @@ class Job:
 
     strategy: LoadedStrategy
     params: Mapping[str, Any]
-    settings: Mapping[str, Any]  # all of backtesting.Backtest's
+    settings: Mapping[str, Any]  # all of backtesting.Backtest's, and fractional_unit
     prices: pd.DataFrame
     source: str  # where the prices come from, for people
     plot: Path | None
@@ -90,12 +91,15 @@ def prepare(args: argparse.Namespace) -> Job:
 
 
 def run(job: Job) -> Result:
-    """Run it through `backtesting.Backtest`, and write the plot where one is wanted. Raises BadInput when the strategy fails."""
+    """Run it through `backtesting.Backtest`, and write the plot where one is wanted. Raises BadInput when the strategy fails.
+
+    With a `fractional_unit` it is `backtesting.lib.FractionalBacktest`.
+    """
     strategy = job.strategy
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            backtest = Backtest(job.prices, strategy.cls, **job.settings)
+            backtest = _backtest(job)
             stats = backtest.run(**job.params)
         except Exception as error:  # the strategy's own code: whatever it raises is told, with its place
             line = line_of(error, strategy.path)  # 0: the broker failed with what the strategy had ordered
@@ -104,6 +108,11 @@ def run(job: Job) -> Result:
             _write_plot(backtest, stats, job.plot)
     notes = dict.fromkeys(str(each.message) for each in caught if issubclass(each.category, UserWarning))
     return Result(stats, tuple(notes))
+
+
+def _backtest(job: Job) -> Backtest:
+    kind = FractionalBacktest if FRACTIONAL_UNIT in job.settings else Backtest
+    return kind(job.prices, job.strategy.cls, **job.settings)
 
 
 def _told(strategy: LoadedStrategy, error: Exception) -> str:
@@ -131,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", metavar="FILE.html", help="where to; default: logs/backtest_STRATEGY_DATA.html in the project")
     settings = parser.add_argument_group("settings of backtesting.Backtest, over those of the strategy file's BACKTEST")
     for name in _NUMBERS:
-        settings.add_argument(f"--{name}", metavar="NUMBER")
+        settings.add_argument(f"--{name.replace('_', '-')}", metavar="NUMBER")
     for name in _SWITCHES:
         settings.add_argument(f"--{name}", action=argparse.BooleanOptionalAction)
     return parser

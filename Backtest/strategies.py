@@ -28,6 +28,9 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
     }
 )
 """What `backtesting.Backtest` assumes where a strategy file's BACKTEST says nothing: cash 10,000, no spread, no commission …"""
+FRACTIONAL_UNIT = "fractional_unit"
+"""The one setting beside Backtest's own: with it, a strategy is backtested through `backtesting.lib.FractionalBacktest`."""
+_KNOWN = (*DEFAULTS, FRACTIONAL_UNIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class LoadedStrategy:
     cls: type[Strategy]
     path: Path
     sha256: str  # of the file's bytes that were run
-    backtest: Mapping[str, Any]  # all of backtesting.Backtest's settings: the file's BACKTEST over the defaults
+    backtest: Mapping[str, Any]  # all of backtesting.Backtest's settings, and a fractional_unit where the file's BACKTEST has one
 
 
 def entry_strategy(cls: _Class) -> _Class:
@@ -195,15 +198,16 @@ def _settings(path: Path, given: object) -> Mapping[str, Any]:
 def setting_faults(given: Mapping[str, Any], prefix: str = "BACKTEST ") -> Iterator[str]:
     """A sentence for each of these settings that `backtesting.Backtest` does not have or cannot use; `prefix` stands before its name."""
     for name, value in given.items():
-        if name not in DEFAULTS:
-            yield f"BACKTEST has no setting {name}; it may have {', '.join(DEFAULTS)}{did_you_mean(str(name), DEFAULTS)}"
-        elif isinstance(DEFAULTS[name], bool):
+        if name not in _KNOWN:
+            yield f"BACKTEST has no setting {name}; it may have {', '.join(_KNOWN)}{did_you_mean(str(name), _KNOWN)}"
+        elif isinstance(DEFAULTS.get(name), bool):
             if not isinstance(value, bool):
                 yield f"{prefix}{name} is {value!r}; want True or False"
         elif name == "commission":
             yield from _commission_faults(value, prefix)
         elif not (_is_number(value) and _RANGES[name](value)):
-            yield f"{prefix}{name} is {value!r}; want {_WANTED[name]}"
+            written = name.replace("_", "-") if prefix.startswith("-") else name
+            yield f"{prefix}{written} is {value!r}; want {_WANTED[name]}"
 
 
 # backtesting._Broker asserts the ranges of cash, margin and commission; a negative commission is a market maker's rebate.
@@ -211,12 +215,14 @@ _RANGES: Mapping[str, Callable[[float], bool]] = {
     "cash": lambda value: value > 0,
     "spread": lambda value: 0 <= value < 1,
     "margin": lambda value: 0 < value <= 1,
+    FRACTIONAL_UNIT: lambda value: 0 < value <= 1,
     "commission": lambda value: -0.1 <= value < 0.1,
 }
 _WANTED: Mapping[str, str] = {
     "cash": "a number above 0",
     "spread": "a fraction of the price between 0 and 1, such as 0.0001",
     "margin": "a number above 0 and at most 1 (1 / leverage)",
+    FRACTIONAL_UNIT: "the part of a unit that is traded as a whole one: a number above 0 and at most 1, such as 1e-8",
     "commission": "a fraction between -0.1 and 0.1, a pair (fixed, fraction) or a function of (size, price)",
 }
 

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -68,9 +69,13 @@ class Difference:
         return f"{self.what}{when}: the backtest has {_told(self.backtest)}, live has {_told(self.live)}"
 
 
-def differences(backtest: Told, live: Told) -> list[Difference]:
-    """Everything that the sides do not agree on, in the order of the bars; the equity last."""
-    found = [*_decisions(backtest.decisions, live.decisions), *_trades(backtest.trades, live.trades)]
+def differences(backtest: Told, live: Told, *, tolerance: float = 0.0) -> list[Difference]:
+    """Everything that the sides do not agree on, in the order of the bars; the equity last.
+
+    `tolerance` is the part of a price by which the sides may differ and still agree on it.
+    """
+    decisions = _decisions(backtest.decisions, live.decisions, tolerance)
+    found = [*decisions, *_trades(backtest.trades, live.trades, tolerance)]
     found.sort(key=lambda each: (each.bar is None, each.bar or 0))
     if backtest.failure != live.failure:
         found.append(Difference("end", None, backtest.failure or "the end of the bars", live.failure or "the end of the bars"))
@@ -81,35 +86,44 @@ def differences(backtest: Told, live: Told) -> list[Difference]:
     return found
 
 
-def _decisions(backtest: Iterable[Decided], live: Iterable[Decided]) -> Iterator[Difference]:
+def _decisions(backtest: Iterable[Decided], live: Iterable[Decided], tolerance: float) -> Iterator[Difference]:
     sides = [{(each.bar, each.leg): each for each in side} for side in (backtest, live)]
     for bar, leg in sorted({*sides[0], *sides[1]}):
         one, other = (side.get((bar, leg)) for side in sides)
-        if one is None or other is None or _plain(one) != _plain(other):
+        if one is None or other is None or not all(map(partial(_same, tolerance), _plain(one), _plain(other))):
             yield Difference("order", bar, one, other)
 
 
-def _trades(backtest: Sequence[Traded], live: Sequence[Traded]) -> Iterator[Difference]:
-    """Trades are matched by all that they are but their profit: one bar may close many, in any order."""
+def _trades(backtest: Sequence[Traded], live: Sequence[Traded], tolerance: float) -> Iterator[Difference]:
+    """Trades are matched by all that they are but their prices and profit: one bar may close many, in any order."""
     sides = [_numbered(side) for side in (backtest, live)]
     only = [sorted((side[key] for key in side.keys() - other.keys()), key=_when) for side, other in (sides, sides[::-1])]
     for one, other in zip_longest(*only):
         yield Difference("trade", _left_at(one or other), one, other)
     for key in sides[0].keys() & sides[1].keys():
         one, other = sides[0][key], sides[1][key]
-        if not math.isclose(one.profit, other.profit, rel_tol=SAME_MONEY, abs_tol=1e-6):
+        prices = zip((one.entry_price, one.exit_price), (other.entry_price, other.exit_price), strict=True)
+        if not all(_same(tolerance, *pair) for pair in prices):
+            yield Difference("trade", _left_at(one), one, other)
+        elif not math.isclose(one.profit, other.profit, rel_tol=SAME_MONEY, abs_tol=1e-6):
             yield Difference("profit", _left_at(one), one, other)
 
 
 def _numbered(trades: Sequence[Traded]) -> dict[tuple[Any, ...], Traded]:
-    """Each trade by what it is, and by which one of its kind, in the order of their profits."""
+    """Each trade by what it is, and by which one of its kind, in the order of their prices and profits."""
     seen: Counter[tuple[Any, ...]] = Counter()
     found = {}
-    for trade in sorted(trades, key=lambda each: each.profit):
-        key = _plain(trade)[:-1]
+    for trade in sorted(trades, key=lambda each: (each.entry_price, each.exit_price or 0.0, each.profit)):
+        key = (trade.entry_bar, trade.exit_bar, trade.size, repr(trade.tag))
         found[(*key, seen[key])] = trade
         seen[key] += 1
     return found
+
+
+def _same(tolerance: float, one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=tolerance)
+    return bool(one == other)
 
 
 def _same_equity(backtest: float, live: float) -> bool:

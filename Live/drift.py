@@ -25,6 +25,7 @@ from Live.audit_logger.retold import Retold, Told
 from Live.drift_causes import Cause, Share, shares_of
 from Live.drift_sides import Chart, backtest_side, live_side, trades_of, usual_rate
 from Live.errors import Misconfigured
+from Live.further_columns import read_again
 from Live.model import SymbolSpec
 from Live.recorded_bars import warm_up_bars
 from Live.report import FEWEST_BARS, Wanted, since_of
@@ -94,10 +95,14 @@ def _drift(session: Session, told: Told, loaded: LoadedStrategy, notes: tuple[st
     shown = told.bars[0]["shown"]
     cash = float(json.loads(str(shown))["cash"]) if shown else session.initial_balance
     subject = Subject(loaded.cls, loaded.backtest, session.params)
+    further = read_again(told.events, told.symbol, float(session.settings["SIM_SPREAD_POINTS"]))
+    notes += (f"{further.note}.",) if further.note else ()
     try:
-        made = backtested(subject, frame_of_rows(rows), since=pd.Timestamp(first, unit="s"), cash=cash)
+        made = backtested(subject, frame_of_rows(rows), since=pd.Timestamp(first, unit="s"), cash=cash, further=further.columns)
     except StrategyFailed as error:
-        raise BadInput(f"{loaded.path}: {error}") from error
+        raise BadInput(f"{loaded.path}: {error}", *notes) from error
+    if further.note and not made.decisions:
+        raise BadInput(*notes)
     live = live_side(chart)
     backtest = backtest_side(chart, made, [int(str(row["bar_epoch"])) for row in rows], _rate(chart))
     begins = min((int(str(row["bar_epoch"])) for row in told.bars if str(row["bar_time"]) >= since), default=chart.end)

@@ -1,6 +1,7 @@
 """The two sides of every trade of a session: what the record says of it, and what its backtest made of the same decision."""
 
 import json
+import math
 import re
 from bisect import bisect_right
 from collections import defaultdict
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from Backtest.decisions import Account, Enter
+from Backtest.fractional import FractionalUnit
 from Backtest.session.backtested import STRATEGY, Backtested, BacktestTrade
 from Backtest.sizing import Terms, commission_of, margin_available, units_of
 from Live.drift_causes import OPEN, Cause, Fill, Opener, Part, Step, Trade
@@ -185,12 +187,19 @@ def _backtest_part(chart: Chart, trade: BacktestTrade, times: Sequence[int], rat
         size=trade.size,
         entry=_filled(chart.spec, trade.entry_level, trade.unspread_price, trade.entry_price),
         entry_bar=times[trade.entry_bar],
-        exit=_filled(chart.spec, trade.exit_level, trade.exit_price, trade.exit_price),
+        exit=_filled(chart.spec, _as_named(chart.spec, trade.exit_level, trade.exit_price), trade.exit_price, trade.exit_price),
         exit_bar=None if left is None or left >= len(times) else times[left],
         exit_by=trade.exit_by,
         rate=rate,
         commission=-trade.costs * rate,
     )
+
+
+def _as_named(spec: SymbolSpec, level: float | None, price: float) -> float | None:
+    """The level of a stop as a server would name it in the comment of its deal: that is all that is known of it live."""
+    if level is None or abs(level - price) < NO_SLIP * spec.point:
+        return None
+    return round(level, spec.digits)
 
 
 def _filled(spec: SymbolSpec, level: float | None, before_spread: float, price: float) -> Fill:
@@ -236,7 +245,7 @@ class _Both:
     def _sizes(self, opener: Opener, backtest: Sequence[Part], live: Sequence[Part]) -> tuple[Step, ...]:
         wanted, filled = (sum(part.size for part in side) for side in (backtest, live))
         order = self._entries.get(opener)
-        if order is None or abs(wanted - filled) < 1e-6:
+        if order is None or math.isclose(wanted, filled):
             return ()
         unit = self._chart.contract * (1 if filled > 0 else -1)
         asked = (order["volume"] or 0.0) * unit
@@ -261,7 +270,8 @@ class _Both:
         if shown is None or order["price"] is None or order["size"] is None:
             return None
         account: Account = account_of(json.loads(shown), ())
-        terms = Terms(order["price"], self._chart.backtest["margin"], commission_of(self._chart.backtest))
+        backtest = self._chart.backtest
+        terms = Terms(order["price"], backtest["margin"], commission_of(backtest), unit=FractionalUnit.of(backtest))
         return float(units_of(order["size"], margin_available(account.cash, account.open, terms), terms))
 
     # exits

@@ -236,7 +236,7 @@ class IntentCarrier:
             held = 0.0 if position is None else market.spec.units(position.lots)  # now: decisions before this one may have taken from it
             failed = _blocking(self._close(replace(each, position=ticket), min(left, held)))
             blocked = blocked or failed  # what the others hold is closed all the same
-            left -= held
+            left = round(left - held, 12)  # parts of a unit leave the dust of their binary fractions
         self._open(intent, max(0.0, left), blocked)
         return blocked
 

@@ -22,6 +22,7 @@ from Backtest.strategies import LoadedStrategy, load_strategy
 from Live.audit_logger.recorded import Session
 from Live.audit_logger.retold import Retold, Told
 from Live.errors import Misconfigured
+from Live.further_columns import read_again
 from Live.model import SymbolSpec
 from Live.recorded_bars import warm_up_bars
 from Live.report import Wanted, since_of
@@ -109,9 +110,12 @@ def _replayed(sources: _Sources, run: Row, since: str) -> Replayed:
     then, now = json.loads(run["versions"]), versions()
     other = {name: (str(then[name]), str(now.get(name))) for name in then if then[name] != now.get(name)}
     result = Replayed(run["run_id"], run["started_at"], loaded.sha256 != run["strategy_sha256"], other)
-    _Run(sources, run, loaded, since).decide(result)
+    again = _Run(sources, run, loaded, since)
+    again.decide(result)
+    result.notes += again.notes
     if result.divergence is not None:
-        result.divergence = replace(result.divergence, cause=_cause(sources, run, since, result))
+        lost = "what the strategy was shown beside the bars cannot be read again" if again.notes else ""
+        result.divergence = replace(result.divergence, cause=lost or _cause(sources, run, since, result))
     return result
 
 
@@ -121,6 +125,7 @@ class _Run:
     def __init__(self, sources: _Sources, run: Row, loaded: LoadedStrategy, since: str) -> None:
         self._sources, self._run, self._loaded, self._since = sources, run, loaded, since
         self._sessions: dict[tuple[str, str], StrategySession] = {}
+        self.notes: list[str] = []
         self._signals: dict[tuple[str, str, Any], list[Signal]] = defaultdict(list)
         for told in sources.told:
             for row in told.signals:
@@ -172,9 +177,12 @@ class _Run:
     def _session(self, told: Told) -> StrategySession:
         chart = (told.symbol, told.timeframe)
         if chart not in self._sessions:
-            session = StrategySession(self._loaded.cls, self._loaded.backtest, json.loads(self._run["params"]))
+            run_id, points = self._run["run_id"], float(self._sources.session.settings["SIM_SPREAD_POINTS"])
+            further = read_again((row for row in told.events if row["run_id"] == run_id), told.symbol, points)
+            self.notes += [further.note] if further.note else []
+            session = StrategySession(self._loaded.cls, self._loaded.backtest, json.loads(self._run["params"]), further.columns)
             rows: Sequence[Row] = told.warm_ups
-            warm_up = next((row for row in rows if row["run_id"] == self._run["run_id"]), None)
+            warm_up = next((row for row in rows if row["run_id"] == run_id), None)
             if warm_up is not None and warm_up["bars"]:
                 history = warm_up_bars(warm_up, told.history, told.bars)
                 session.warm_up(frame_of_rows(history), self._shown_until(told, warm_up["last_epoch"]))

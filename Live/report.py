@@ -24,6 +24,7 @@ from Backtest.session.reporting import draw, prepared_strategy, statistics
 from Backtest.strategies import load_strategy
 from Live.audit_logger.recorded import Recorded, Session
 from Live.errors import Misconfigured
+from Live.further_columns import read_again
 from Live.session_account import equity_at_closes, frame_of_rows, trades_frame, worth_of_positions
 
 FEWEST_BARS = 2
@@ -99,7 +100,9 @@ def _report(record: Recorded, session: Session, chart: tuple[str, str], *, run: 
     frame = frame_of_rows(chosen)
     worth = worth_of_positions(all_trades, record.open_positions(session, symbol))
     equity = equity_at_closes(fills, bars, session.initial_balance, worth)[shown]
-    strategy, notes = _strategy(session, frame)
+    further = read_again(record.events(session), symbol, float(session.settings["SIM_SPREAD_POINTS"]))
+    strategy, notes = _strategy(session, frame if further.columns is None else frame.join(further.columns))
+    notes += (f"{further.note}.",) if further.note else ()
     stats = statistics(frame, trades_frame(trades, pd.DatetimeIndex(frame.index)), equity, strategy=strategy)
     if later := len(all_fills) - len(fills):
         notes += (f"{later} deals came after the last bar that is shown; they are not in it.",)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from Backtest.decisions import Account
+from Backtest.fractional import FractionalUnit
 from Backtest.sizing import Foreseen, Terms, can_pay, commission_of, margin_available, units_of
 from Live.model import SymbolSpec
 from Live.risk import lots_for_risk
@@ -31,18 +32,20 @@ class TooSmall(Exception):
 def terms_at(sizing: Sizing, price: float, foreseen: Foreseen | None) -> Terms:
     """What a unit costs at a price; with what only a backtest knows, as it reckons."""
     backtest = sizing.backtest
+    unit = FractionalUnit.of(backtest)
     if foreseen is None:  # a quote has the spread in it, and is what trades are worth now
-        return Terms(price, backtest["margin"], commission_of(backtest))
-    return Terms(price, backtest["margin"], commission_of(backtest), backtest["spread"], foreseen.close)
+        return Terms(price, backtest["margin"], commission_of(backtest), unit=unit)
+    return Terms(price, backtest["margin"], commission_of(backtest), backtest["spread"], foreseen.close, unit)
 
 
-def strategy_units(size: float, account: Account, terms: Terms) -> int:
-    """Whole units, with the sign of `size`, that the backtest would trade on these terms. Raises TooSmall."""
+def strategy_units(size: float, account: Account, terms: Terms) -> float:
+    """Units, with the sign of `size`, that the backtest would trade on these terms. Raises TooSmall."""
     available = margin_available(account.cash, account.open, terms)
     units = units_of(size, available, terms)
     if not units:
         asked = f"{abs(size):.4g} of the free margin of {available:,.2f}"
-        raise TooSmall(f"{asked} does not pay for one unit at {terms.price}; the backtest would have cancelled it")
+        least = "one unit" if terms.unit.size == 1 else f"{terms.unit.size:g} units"
+        raise TooSmall(f"{asked} does not pay for {least} at {terms.price}; the backtest would have cancelled it")
     return units
 
 
@@ -50,7 +53,7 @@ def check_affordable(size: float, units: float, account: Account, terms: Terms) 
     """Raise TooSmall where the backtest would cancel an entry of so many units for want of margin."""
     available = margin_available(account.cash, account.open, terms)
     if not can_pay(units, size, available, terms):
-        asked = f"{abs(units):,.0f} units at {terms.price}"
+        asked = f"{abs(units):,.14g} units at {terms.price}"
         raise TooSmall(f"{asked} need more than the free margin of {available:,.2f}; the backtest would have cancelled it")
 
 

@@ -13,6 +13,8 @@ from Live.audit_logger import to_json
 from Live.backtesting_bridge import frame_of, signal_of
 from Live.bar_watch import BarWatch
 from Live.desk import Desk
+from Live.further_columns import EVENT as FURTHER_COLUMNS
+from Live.further_columns import facts_of as facts_of_columns
 from Live.heartbeat import Phase
 from Live.intent_carrier import IntentCarrier
 from Live.model import BarId, Intent, Order, Status
@@ -36,7 +38,8 @@ class SymbolTrader:
         self._desk, self._number = desk, desk.config.symbols.index(symbol)
         self._carrier = IntentCarrier(symbol, desk)
         self._watch = BarWatch(symbol, desk)
-        self._session = desk.bridge.session(_further_columns(symbol, desk))
+        self._further = _further_columns(symbol, desk)
+        self._session = desk.bridge.session(self._further)
         self._last = desk.record.last_bar(desk.slot, symbol, desk.timeframe.name)
         self._told_warming_up = False
         self._lines = 0  # of indicators, once they are on record
@@ -50,6 +53,7 @@ class SymbolTrader:
             return False
         history = bars[:-1] if self._last is None else [bar for bar in bars if bar.epoch <= self._last]
         self._watch.begin(history)
+        self._tell_further_columns()
         # a strategy that was stopped becomes what it was: it is shown again what it was shown then
         shown = desk.state.shown_before(self.symbol, desk.timeframe.name, history[0].epoch) if history else {}
         with desk.heartbeat.thinking(Phase.WARMING_UP, self._number, 0):
@@ -60,6 +64,12 @@ class SymbolTrader:
         if self._last is None and history:
             self._last = history[-1].epoch
         return True
+
+    def _tell_further_columns(self) -> None:
+        if self._further is not None:
+            facts = facts_of_columns(self._further, self.symbol, self._desk.config.sim_prices.get(self.symbol))
+            text = f"{self.symbol}: the strategy is shown further columns: {', '.join(facts['columns'])}"
+            self._desk.record.event(FURTHER_COLUMNS, text, details=facts)
 
     def turn(self) -> int:
         """Decide and act on what has closed since the last turn; the number of bars decided. Raises Unreachable."""

@@ -16,11 +16,12 @@ from rich.table import Table
 from Backtest.bars import timeframe_of
 from Backtest.decisions import Cancel, Close, Decision, Enter, Protect
 from Backtest.errors import BadInput
+from Backtest.fractional import FractionalUnit
 from Backtest.parity_terminal import ParityTerminal
 from Backtest.run_backtest import Job, run
 from Backtest.session import StrategyFailed, StrategySession
 from Backtest.simulated_terminal import ReplayMarket, SymbolSpec, parity_account, parity_symbol
-from Backtest.sizing import commission_of
+from Backtest.sizing import market_commission_of
 from Backtest.strategies import LoadedStrategy, load_strategy
 from Live.audit_logger import to_json
 from Live.audit_logger.recorded import Recorded
@@ -36,6 +37,7 @@ from Live.strategy_checks import Asked, bars_of, subject_of
 
 CHECK_FAILED = 6
 CERTIFICATES = PROJECT_ROOT / "data" / "certificates"
+ROUNDED = 1e-12  # of a price that a fractional_unit has multiplied and divided
 LISTED = 20  # differences that a certificate names; the first is the one that leads to the others
 
 # Nothing of our own may stand between a decision and its order: a backtest has no such limits.
@@ -91,14 +93,17 @@ def compare(strategy: str, params: Mapping[str, Any], bars: pd.DataFrame, symbol
     """Both accounts of the bars, and where they differ. `strategy` is file.py or file.py:Class. Raises BadInput."""
     bars, notes = _as_a_terminal_has_them(bars)
     # each side has the file for itself: what one leaves in its classes and modules, the other must not find
-    backtest = backtest_told(load_strategy(strategy), params, bars)
+    loaded = load_strategy(strategy)
+    backtest = backtest_told(loaded, params, bars)
     live = live_told(load_strategy(strategy), params, bars, symbol)
     if backtest.bars < len(bars) - 1:
         ruin = bars.index[backtest.bars]
         failure = live.failure if live.bars < backtest.bars else ""  # what a ruined account leads to is no difference
         backtest, live = _before(ruin, backtest), replace(_before(ruin, live), bars=backtest.bars, failure=failure)
         notes.append(f"the account is ruined on the bar of {ruin}; the backtest ends there, and what is compared is what was over before")
-    return Verdict(symbol, timeframe_of(bars).name, bars, backtest, live, differences(backtest, live), notes)
+    tolerance = 0.0 if FractionalUnit.of(loaded.backtest).size == 1 else ROUNDED
+    found = differences(backtest, live, tolerance=tolerance)
+    return Verdict(symbol, timeframe_of(bars).name, bars, backtest, live, found, notes)
 
 
 def _before(end: pd.Timestamp, told: Told) -> Told:
@@ -128,7 +133,8 @@ def backtest_told(loaded: LoadedStrategy, params: Mapping[str, Any], bars: pd.Da
     # nobody can act on the last bar: the prices end with it
     decisions = [_decided(time, each) for time, decided in history if time != bars.index[-1] for each in decided]
     ended = int(bars.index.searchsorted(history[-1][0])) + 1 if history else len(bars)
-    return Told(min(ended, len(bars) - 1), decisions, list(_backtest_trades(stats)), float(stats["Equity Final [$]"]))
+    trades = list(_backtest_trades(stats, FractionalUnit.of(loaded.backtest)))
+    return Told(min(ended, len(bars) - 1), decisions, trades, float(stats["Equity Final [$]"]))
 
 
 def _decided(bar: pd.Timestamp, decision: Decision) -> Decided:
@@ -144,15 +150,17 @@ def _decided(bar: pd.Timestamp, decision: Decision) -> Decided:
     return Decided(bar, decision.leg, kind)
 
 
-def _backtest_trades(stats: "pd.Series[Any]") -> Iterator[Traded]:
+def _backtest_trades(stats: "pd.Series[Any]", unit: FractionalUnit) -> Iterator[Traded]:
+    """In the market's units and prices, which FractionalBacktest gives only as far as they survive its rounding."""
     rows, strategy = stats["_trades"], stats["_strategy"]
-    columns = ("EntryTime", "ExitTime", "Size", "EntryPrice", "ExitPrice", "PnL", "Commission")
-    # a column of tags makes floats of whole numbers where others have none
-    tags = [trade.tag for trade in strategy.closed_trades]
-    for tag, entered, left, size, entry, leaving, net, commission in zip(tags, *(rows[name].tolist() for name in columns), strict=True):
-        yield Traded(entered, left, float(size), entry, leaving, _tag(tag), net + commission)
+    columns = ("EntryTime", "ExitTime", "PnL", "Commission")
+    # not the columns of rows: one of tags makes floats of whole numbers where others have none
+    for trade, entered, left, net, commission in zip(strategy.closed_trades, *(rows[name].tolist() for name in columns), strict=True):
+        entry, leaving = (unit.market_price(float(price)) for price in (trade.entry_price, trade.exit_price))
+        yield Traded(entered, left, unit.units(float(trade.size)), entry, leaving, _tag(trade.tag), net + commission)
     for trade in strategy.trades:
-        yield Traded(pd.Timestamp(trade.entry_time), None, float(trade.size), trade.entry_price, None, _tag(trade.tag), 0.0)
+        size, price = unit.units(float(trade.size)), unit.market_price(float(trade.entry_price))
+        yield Traded(pd.Timestamp(trade.entry_time), None, size, price, None, _tag(trade.tag), 0.0)
 
 
 def _number(value: Any) -> float | None:
@@ -171,9 +179,9 @@ def live_told(loaded: LoadedStrategy, params: Mapping[str, Any], bars: pd.DataFr
     with tempfile.TemporaryDirectory(prefix="verify_") as name:
         folder = Path(name)
         config = _settings(folder, symbol, timeframe_of(bars).name)
-        spec = replace(parity_symbol(symbol, bars), spread_in_prices=False)
+        spec = replace(parity_symbol(symbol, bars, unit=FractionalUnit.of(loaded.backtest).size), spread_in_prices=False)
         market = ReplayMarket({symbol: (spec, bars)}, timeframe=timeframe_of(bars))
-        account = parity_account(float(loaded.backtest["cash"]), commission_of(loaded.backtest))
+        account = parity_account(float(loaded.backtest["cash"]), market_commission_of(loaded.backtest))
         functions = ParityTerminal(market, account, backtest=loaded.backtest)
         setup_logging(config, functions.clock, console=False)
         try:

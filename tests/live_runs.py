@@ -11,7 +11,7 @@ from backtesting import Strategy
 
 from Backtest.bars import builtin_prices, timeframe
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, SymbolSpec, parity_account, parity_symbol
-from Backtest.sizing import commission_of
+from Backtest.sizing import market_commission_of
 from Backtest.strategies import DEFAULTS, LoadedStrategy
 from Live.config import LiveConfig, load_config
 from Live.live_trader import Chosen, LiveTrader, Watcher
@@ -86,7 +86,7 @@ def simulated(
 ) -> OpenedTerminal:
     """A simulated terminal over these prices, its account kept in the folder."""
     market = ReplayMarket({name: (spec(name, frame), frame) for name, frame in prices.items()}, timeframe=timeframe(steps))
-    given = account or parity_account(float(strategy.backtest["cash"]), commission_of(strategy.backtest))
+    given = account or parity_account(float(strategy.backtest["cash"]), market_commission_of(strategy.backtest))
     terminal = made_by(market, replace(given, login=LOGIN), state_file=folder / "account.jsonl")
     return OpenedTerminal("simulated", terminal, terminal.clock)
 

@@ -25,7 +25,7 @@ LAYERS = {
         "locks order_requests net_book sizing indicators",
         "config",
         "alert_settings secret_sources",
-        "setting_kinds alert_kinds risk explanations bar_judgement recorded_bars drift_causes drift_plot",
+        "setting_kinds alert_kinds risk explanations bar_judgement recorded_bars further_columns drift_causes drift_plot",
         "endings heartbeat signals",
         "model clock errors outcomes redaction comparison",
     ],
@@ -34,6 +34,7 @@ LAYERS = {
         "parity_terminal",
         "strategies session simulated_terminal",
         "bars sizing",
+        "fractional",
         "decisions errors",
     ],
 }
@@ -72,7 +73,7 @@ PURE = (
     Live.alert_kinds Live.alerts.waiting Live.alerts.letters
     Live.mt5_connector.shown Live.mt5_connector.names Live.mt5_connector.outage Live.order_executor.evidence
     Live.order_executor.telling
-    Backtest.decisions Backtest.errors Backtest.sizing
+    Backtest.decisions Backtest.errors Backtest.fractional Backtest.sizing
 """.split()
     + [
         f"Backtest.simulated_terminal.{module}"

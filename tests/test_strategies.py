@@ -193,7 +193,7 @@ def test_all_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
         "BACKTEST commission is (-1, 0); want a fraction between -0.1 and 0.1, a pair (fixed, fraction) or a function of (size, price)",
         "BACKTEST margin is True; want a number above 0 and at most 1 (1 / leverage)",
         "BACKTEST trade_on_close is 1; want True or False",
-        f"BACKTEST has no setting hedgin; it may have {', '.join(DEFAULTS)}; did you mean hedging?",
+        f"BACKTEST has no setting hedgin; it may have {', '.join(DEFAULTS)}, fractional_unit; did you mean hedging?",
     ]
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from backtesting.backtesting import Order, Trade, _Broker
 
 from Backtest.decisions import Account, ClosedTrade, OpenTrade, WaitingOrder
+from Backtest.fractional import FractionalUnit
 
 Placed = tuple[pd.Timestamp, int]  # the bar and the leg of the decision that placed an order
 
@@ -15,8 +16,9 @@ Placed = tuple[pd.Timestamp, int]  # the bar and the leg of the decision that pl
 class AccountView:
     """What one strategy sees of its account, through the broker that it talks to."""
 
-    def __init__(self, broker: _Broker) -> None:
-        self._broker = broker
+    def __init__(self, broker: _Broker, unit: FractionalUnit) -> None:
+        self._broker, self._unit = broker, unit
+        self._as_decided: dict[float, float] = {}  # by the market's price: what the strategy said, which rounding cannot give back
         self._trades: dict[int, Trade] = {}  # by ticket
         self._orders: dict[Placed, Order] = {}  # entries that wait, or were just decided
         # one that the terminal did not show for a while is still the one that the strategy keeps
@@ -27,6 +29,14 @@ class AccountView:
     def ticket_of(self, trade: Trade) -> int | None:
         """The ticket of an open trade; None for one that is not open any more."""
         return next((ticket for ticket, known in self._trades.items() if known is trade), None)
+
+    def market_price(self, price: float | None) -> float | None:
+        """A price of the strategy's as the market has it; when the account shows it again it is the strategy's to the last bit."""
+        if price is None or self._unit.size == 1:
+            return price
+        market = self._unit.market_price(price)
+        self._as_decided[market] = price
+        return market
 
     def note_placed(self, order: Order, bar: pd.Timestamp, leg: int) -> None:
         """An entry was decided: from now on it is known by that decision."""
@@ -49,7 +59,7 @@ class AccountView:
         self._orders = {(shown.bar, shown.leg): self._waiting(shown, free) for shown in account.orders}
         if self._simulated is None:
             self._simulated = (list(broker.trades), list(broker.closed_trades))
-            self._trades = _adopted(broker.trades, account.open, index)
+            self._trades = self._adopted(account.open, index)
             broker.closed_trades.clear()
         self._close(account, index)
         self._trades = {shown.ticket: self._opened(shown, index) for shown in account.open}
@@ -72,61 +82,68 @@ class AccountView:
         """An order of ours; else one of the warm-up's that asks for the same, though it was not decided as the same leg; else a new one."""
         order = self._kept.get((shown.bar, shown.leg))
         if order is None:
-            wanted = (shown.size, shown.limit, shown.sl, shown.tp)
+            limit, stop, sl, tp = (self._level(level) for level in (shown.limit, shown.stop, shown.sl, shown.tp))
+            wanted = (shown.size, limit, sl, tp)
             order = next((each for each in free if (each.size, each.limit, each.sl, each.tp) == wanted), None)
             if order is None:
-                order = Order(self._broker, shown.size, shown.limit, shown.stop, shown.sl, shown.tp, tag=shown.tag)
+                order = Order(self._broker, shown.size, limit, stop, sl, tp, tag=shown.tag)
             else:
                 free.remove(order)
-        order._replace(stop_price=shown.stop)
+        order._replace(stop_price=self._level(shown.stop))
         self._kept[shown.bar, shown.leg] = order
         return order
 
     def _opened(self, shown: OpenTrade, index: pd.DatetimeIndex) -> Trade:
-        trade = self._trades.get(shown.ticket)
+        trade, size, entry_price = self._trades.get(shown.ticket), self._size(shown.size), self._price(shown.entry_price)
         if trade is None:
-            trade = Trade(self._broker, _whole(shown.size), shown.entry_price, _bar_of(index, shown.entry_time), shown.tag)
-        trade._replace(size=_whole(shown.size), entry_price=shown.entry_price)
-        _set_level(trade, self._broker, "sl", shown.sl)
-        _set_level(trade, self._broker, "tp", shown.tp)
+            trade = Trade(self._broker, size, entry_price, _bar_of(index, shown.entry_time), shown.tag)
+        trade._replace(size=size, entry_price=entry_price)
+        _set_level(trade, self._broker, "sl", self._level(shown.sl))
+        _set_level(trade, self._broker, "tp", self._level(shown.tp))
         return trade
 
     def _closed(self, part: ClosedTrade, index: pd.DatetimeIndex, *, whole: bool) -> Trade:
         entry_bar, exit_bar = _bar_of(index, part.entry_time), _bar_of(index, part.exit_time)
-        trade = self._trades.get(part.ticket) or self._simulated_twin(part, entry_bar, exit_bar)
+        size, entry_price, exit_price = self._size(part.size), self._price(part.entry_price), self._price(part.exit_price)
+        trade = self._trades.get(part.ticket) or self._simulated_twin(size, entry_bar, exit_bar)
         if trade is None:
-            trade = Trade(self._broker, _whole(part.size), part.entry_price, entry_bar, part.tag)
+            trade = Trade(self._broker, size, entry_price, entry_bar, part.tag)
         elif not whole:
             trade = trade._copy(sl_order=None, tp_order=None)
-        trade._replace(size=_whole(part.size), entry_price=part.entry_price, exit_price=part.exit_price, exit_bar=exit_bar)
+        trade._replace(size=size, entry_price=entry_price, exit_price=exit_price, exit_bar=exit_bar)
         trade._commissions = part.costs
         return trade
 
-    def _simulated_twin(self, part: ClosedTrade, entry_bar: int, exit_bar: int) -> Trade | None:
+    def _simulated_twin(self, size: float, entry_bar: int, exit_bar: int) -> Trade | None:
         """The warm-up's trade that this one is, after a restart: the strategy may have kept a reference to it."""
         closed = self._simulated[1] if self._simulated else []
-        twin = next((each for each in closed if (each.entry_bar, each.exit_bar, each.size) == (entry_bar, exit_bar, part.size)), None)
+        twin = next((each for each in closed if (each.entry_bar, each.exit_bar, each.size) == (entry_bar, exit_bar, size)), None)
         if twin is not None:
             closed.remove(twin)
         return twin
 
+    def _adopted(self, shown: Sequence[OpenTrade], index: pd.DatetimeIndex) -> dict[int, Trade]:
+        """The warm-up's trades that the account holds too (same bar, same side, best of the same size), each once."""
+        free, found = list(self._broker.trades), {}
+        for trade in shown:
+            bar, size = _bar_of(index, trade.entry_time), self._size(trade.size)
+            fitting = [each for each in free if each.entry_bar == bar and each.is_long == (trade.size > 0)]
+            twin = next((each for each in fitting if each.size == size), next(iter(fitting), None))
+            if twin is not None:
+                free.remove(twin)
+                found[trade.ticket] = twin
+        return found
 
-def _adopted(simulated: Sequence[Trade], shown: Sequence[OpenTrade], index: pd.DatetimeIndex) -> dict[int, Trade]:
-    """The warm-up's trades that the account holds too (same bar, same side, best of the same size), each once."""
-    free, found = list(simulated), {}
-    for trade in shown:
-        bar = _bar_of(index, trade.entry_time)
-        fitting = [each for each in free if each.entry_bar == bar and each.is_long == (trade.size > 0)]
-        twin = next((each for each in fitting if each.size == trade.size), next(iter(fitting), None))
-        if twin is not None:
-            free.remove(twin)
-            found[trade.ticket] = twin
-    return found
+    def _size(self, units: float) -> Any:
+        # backtesting's sizes are whole numbers, and its plots and statistics count on it
+        size = self._unit.parts(units)
+        return int(size) if float(size).is_integer() else size
 
+    def _price(self, market: float) -> float:
+        return market if self._unit.size == 1 else self._as_decided.get(market) or self._unit.price(market)
 
-def _whole(size: float) -> Any:
-    # backtesting's sizes are whole numbers, and its plots and statistics count on it
-    return int(size) if float(size).is_integer() else size
+    def _level(self, market: float | None) -> float | None:
+        return None if market is None else self._price(market)
 
 
 def _bar_of(index: pd.DatetimeIndex, time: pd.Timestamp) -> int:

@@ -15,6 +15,7 @@ from backtesting import Strategy
 from backtesting.backtesting import Order, Trade, _Broker
 
 from Backtest.decisions import Account, Decision
+from Backtest.fractional import FractionalUnit
 from Backtest.session.account_view import AccountView, Placed
 from Backtest.session.playing import Subject
 from Backtest.session.stepping import StrategySession
@@ -47,18 +48,21 @@ class Backtested:
     trades: tuple[BacktestTrade, ...]
 
 
-def backtested(subject: Subject, bars: pd.DataFrame, *, since: pd.Timestamp, cash: float) -> Backtested:
+def backtested(
+    subject: Subject, bars: pd.DataFrame, *, since: pd.Timestamp, cash: float, further: pd.DataFrame | None = None
+) -> Backtested:
     """The backtest of a strategy that begins with `cash` and no trades on the bar `since`; the bars before are its history.
 
+    `further` are columns that its data have beside those of the bars.
     Raises StrategyFailed.
     """
-    session = _Watched(subject.cls, {**subject.backtest, "cash": cash}, subject.params)
+    session = _Watched(subject.cls, {**subject.backtest, "cash": cash}, subject.params, further)
     decided = {time: decisions for time, decisions in session.warm_up(bars, {since: Account(cash)}) if time >= since}
     if not session.adopted:
         return Backtested({}, ())
     broker = session.living._broker
-    last_close = float(bars["Close"].iloc[-1])
-    trades = [_told(trade, subject.backtest["spread"], last_close) for trade in (*broker.closed_trades, *broker.trades)]
+    last_close, unit = float(bars["Close"].iloc[-1]), FractionalUnit.of(subject.backtest)
+    trades = [_told(trade, subject.backtest["spread"], last_close, unit) for trade in (*broker.closed_trades, *broker.trades)]
     return Backtested(decided, tuple(trade for trade in trades if trade.opener is None or trade.opener[0] >= since))
 
 
@@ -105,20 +109,21 @@ def _order_in(frame: FrameType | None) -> tuple[Order | None, float | None]:
     return order, order.limit or frame.f_locals["stop_price"]  # the order itself has forgotten a stop that was reached
 
 
-def _told(trade: Trade, spread: float, last_close: float) -> BacktestTrade:
+def _told(trade: Trade, spread: float, last_close: float, unit: FractionalUnit) -> BacktestTrade:
     facts: dict[str, Any] = vars(trade)
+    entry_price = unit.market_price(float(trade.entry_price))
     placed, whole, entry_costs, entry_level = facts.get("_entered", (None, trade.size, 0.0, None))
     by, exit_costs, exit_level = facts.get("_left", (OPEN, 0.0, None)) if trade.exit_price is not None else (OPEN, 0.0, None)
     return BacktestTrade(
         opener=placed,
-        size=float(trade.size),
+        size=unit.units(float(trade.size)),
         entry_bar=int(trade.entry_bar),
-        entry_price=float(trade.entry_price),
-        unspread_price=float(trade.entry_price) / (1 + (spread if trade.size > 0 else -spread)),
+        entry_price=entry_price,
+        unspread_price=entry_price / (1 + (spread if trade.size > 0 else -spread)),
         exit_bar=None if trade.exit_bar is None else int(trade.exit_bar),
-        exit_price=last_close if trade.exit_price is None else float(trade.exit_price),
+        exit_price=last_close if trade.exit_price is None else unit.market_price(float(trade.exit_price)),
         exit_by=by,
         costs=float(entry_costs * abs(trade.size / whole) + exit_costs),
-        entry_level=entry_level,
-        exit_level=exit_level,
+        entry_level=entry_level and unit.market_price(entry_level),
+        exit_level=exit_level and unit.market_price(exit_level),
     )

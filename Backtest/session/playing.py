@@ -20,6 +20,7 @@ from backtesting._stats import compute_stats
 from backtesting._util import _Data, _Indicator, _indicator_warmup_nbars, _strategy_indicators
 from backtesting.backtesting import Order, Position, Trade, _Broker, _OutOfMoneyError
 
+from Backtest.fractional import FractionalUnit
 from Backtest.session.grafting import Graft, leaving_no_trace
 
 Column = npt.NDArray[np.float64]
@@ -234,7 +235,7 @@ def _undone(cls: type[Strategy], seed: int | None) -> Iterator[None]:
 
 
 def _initialised(subject: Subject, bars: pd.DataFrame, index: pd.Index | None = None) -> Strategy:
-    data = _Data(bars.copy(deep=False))
+    data = _Data(FractionalUnit.of(subject.backtest).frame(bars).copy(deep=False))
     settings = {name: subject.backtest[name] for name in _BROKER_SETTINGS}
     broker = _Broker(data=data, index=data.index if index is None else index, **settings)
     try:

@@ -9,6 +9,7 @@ from backtesting import Strategy
 from backtesting._plotting import plot
 from backtesting._stats import compute_stats
 
+from Backtest.fractional import FractionalUnit
 from Backtest.session.playing import Column, Subject, _initialised, _undone
 
 COMMISSIONS, BEFORE_COMMISSIONS = "Commissions [$]", "Equity Peak [$]"
@@ -31,9 +32,12 @@ def statistics(bars: pd.DataFrame, trades: pd.DataFrame, equity: Column, *, stra
 
 
 def prepared_strategy(subject: Subject, bars: pd.DataFrame) -> Strategy:
-    """The strategy with its indicators on these bars. Raises InitFailed."""
+    """The strategy with its indicators on these bars, those that lie over the prices in the market's. Raises InitFailed."""
     with _undone(subject.cls, None):
-        return _initialised(subject, bars)
+        strategy = _initialised(subject, bars)
+    unit, drawn = FractionalUnit.of(subject.backtest).size, strategy._indicators
+    drawn[:] = [indicator / unit if indicator._opts["overlay"] and unit != 1 else indicator for indicator in drawn]
+    return strategy
 
 
 def draw(stats: "pd.Series[Any]", bars: pd.DataFrame, file: Path) -> None:

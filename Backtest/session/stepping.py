@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +13,8 @@ from backtesting import Strategy
 from backtesting._util import _Data, _Indicator, _strategy_indicators
 from backtesting.backtesting import Order, Position, Trade, _Broker, _OutOfMoneyError
 
-from Backtest.decisions import Account, Bar, Decision, Enter
+from Backtest.decisions import Account, Bar, Close, Decision, Enter, Protect
+from Backtest.fractional import FractionalUnit
 from Backtest.session.account_view import AccountView
 from Backtest.session.columns import GrowingBars
 from Backtest.session.deciding import Before, decisions
@@ -38,8 +40,9 @@ class StrategyFailed(Exception):
 class StrategySession:
     """One living strategy on one symbol and timeframe.
 
-    `backtest` are `backtesting.Backtest`'s arguments, all of them; `params` the strategy's; `further` what its data have
-    beside Open, High, Low, Close and Volume, see `GrowingBars`.
+    `backtest` are `backtesting.Backtest`'s arguments, all of them, and `fractional_unit`; `params` the strategy's; `further`
+    what its data have beside Open, High, Low, Close and Volume, see `GrowingBars`. Bars, accounts and decisions are in the
+    market's prices and units, whatever the strategy counts in; only the size of an entry is as the strategy gave it.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class StrategySession:
     ) -> None:
         self._class, self._params = strategy, dict(params)
         self.settings = {name: backtest[name] for name in BROKER_SETTINGS}
+        self._unit = FractionalUnit.of(backtest)
         self._bars = GrowingBars(further)
         self._living: Strategy | None = None
         self._base: Strategy  # what init() made last, untouched by next()
@@ -79,7 +83,7 @@ class StrategySession:
         """
         if len(self._bars):
             raise RuntimeError("a session is warmed up once, before its first bar")
-        self._bars.extend(bars)
+        self._bars.extend(self._unit.frame(bars))
         start = self._started_at() if len(bars) and self._evaluate() else None
         if start is None or start >= len(bars):
             return []
@@ -99,7 +103,7 @@ class StrategySession:
 
         The decisions come in the order in which they are to be sent. Raises StrategyFailed.
         """
-        self._bars.append(bar)
+        self._bars.append(self._unit.bar(bar))
         if not self._evaluate():
             return ()
         self._view.show(account, self.living._data.index)
@@ -139,7 +143,7 @@ class StrategySession:
 
     def _adopt(self, living: Strategy, scratch: Strategy) -> None:
         self._living, self._base = living, scratch
-        self._view = AccountView(living._broker)
+        self._view = AccountView(living._broker, self._unit)
         self._from_init = list(living._broker.orders)
         self._indicators = dict(_strategy_indicators(living))
 
@@ -203,7 +207,7 @@ class StrategySession:
         decided = tuple(decisions(self._view, before, broker.orders, living._data.index[-1]))
         if self._acting:
             self._check_prices(decided)
-        return decided
+        return self._for_the_market(decided)
 
     def _check_prices(self, decided: tuple[Decision, ...]) -> None:
         """Refuse an entry with a price that no market has; a backtest ends where one with such a stop loss or take profit fills."""
@@ -217,7 +221,20 @@ class StrategySession:
         """The orders of init(), which were decided on the bar before the first `next()`."""
         placed = tuple(decisions(self._view, Before((), ()), self._from_init, bar))
         self._from_init = []
-        return placed
+        return self._for_the_market(placed)
+
+    def _for_the_market(self, decided: Iterable[Decision]) -> tuple[Decision, ...]:
+        """The decisions with the market's prices and units."""
+        return tuple(self._in_units(each) for each in decided)
+
+    def _in_units(self, decision: Decision) -> Decision:
+        price = self._view.market_price
+        if isinstance(decision, Enter):
+            limit, stop = price(decision.limit), price(decision.stop)
+            return replace(decision, sl=price(decision.sl), tp=price(decision.tp), limit=limit, stop=stop)
+        if isinstance(decision, Protect):
+            return replace(decision, sl=price(decision.sl), tp=price(decision.tp))
+        return replace(decision, units=self._unit.units(decision.units)) if isinstance(decision, Close) else decision
 
 
 def _without_own(strategy: Strategy) -> dict[str, Any]:

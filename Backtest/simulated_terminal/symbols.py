@@ -34,6 +34,7 @@ _BY_TICK = frozenset(
     }
 )
 _MOST_DIGITS = 8
+_PARTS_OF_A_LOT = 10.0**_MOST_DIGITS
 _PRICES = ("Open", "High", "Low", "Close", "Bid", "Ask")
 _CURRENCIES = "AUD CAD CHF CNH CZK DKK EUR GBP HKD HUF JPY MXN NOK NZD PLN RUB SEK SGD TRY USD ZAR"
 
@@ -181,13 +182,15 @@ def parity_account(balance: float, commission: Commission = no_commission, curre
     return AccountSpec(balance, leverage=10_000, currency=currency, money_digits=None, commission=commission, stop_out=0.0, margin_call=0.0)
 
 
-def parity_symbol(name: str, frame: pd.DataFrame, *, currency: str = "USD", spread_points: int = 0) -> SymbolSpec:
+def parity_symbol(name: str, frame: pd.DataFrame, *, currency: str = "USD", spread_points: int = 0, unit: float = 1.0) -> SymbolSpec:
     """What backtesting.py assumes of a symbol: whole units, any price, no distance for stops, no conversion.
 
-    Its strategies decide before they can know of a gap, so nothing triggers before they have acted at the open.
+    Its strategies decide before they can know of a gap, so nothing triggers before they have acted at the open. A `unit`
+    below 1 is the part of one that `FractionalBacktest` trades.
     """
     pair = is_pair(name)
-    contract, step = (100_000.0, 0.00001) if pair else (1.0, 1.0)
+    contract = min(100_000.0 if pair else 1.0, unit * _PARTS_OF_A_LOT)
+    step = round(unit / contract, _MOST_DIGITS)
     return SymbolSpec(
         name,
         digits=digits_of(frame),

@@ -47,6 +47,12 @@ FROM signals AS s JOIN runs AS r USING (run_id)
 WHERE r.slot = :slot AND s.symbol = :symbol AND s.signal <> 'HOLD' AND s.id > :after ORDER BY s.id LIMIT :page
 """
 
+EVENTS = """
+SELECT e.id, e.run_id, e.event_type, e.message, e.details FROM events AS e JOIN runs AS r USING (run_id)
+WHERE r.slot = :slot AND e.event_type IN ('SIZE_CUT', 'DATA_REVISED', 'STRATEGY_CHANGED', 'FURTHER_COLUMNS') AND e.id > :after
+ORDER BY e.id LIMIT :page
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -94,6 +100,10 @@ class Recorded(AuditReader):
     def decisions(self, session: Session, symbol: str) -> list[Row]:
         """What the strategy decided, but for HOLD, oldest first."""
         return list(self._pages(DECISIONS, "id", slot=session.slot, symbol=symbol))
+
+    def events(self, session: Session) -> list[Row]:
+        """What happened that a session cannot be understood without, oldest first."""
+        return list(self._pages(EVENTS, "id", slot=session.slot))
 
     def fills(self, session: Session, symbol: str) -> list[Row]:
         """The deals, oldest first."""

@@ -45,10 +45,6 @@ SELECT * FROM fills WHERE slot = :slot AND symbol = :symbol AND deal_ticket IN (
 ) ORDER BY deal_ticket, entry DESC, position_id
 """
 SWAPS = "SELECT ticket, swap FROM positions WHERE slot = :slot AND symbol = :symbol"
-EVENTS = """
-SELECT e.id, e.run_id, e.event_type, e.message, e.details FROM events AS e JOIN runs AS r USING (run_id)
-WHERE r.slot = :slot AND e.event_type IN ('SIZE_CUT', 'DATA_REVISED', 'STRATEGY_CHANGED') AND e.id > :after ORDER BY e.id LIMIT :page
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +96,6 @@ class Retold(Recorded):
             sent={str(row["client_order_id"]): json.loads(str(row["payload"])) for row in self._pages(SENT, "seq", **named)},
             fills=list(self._pages(FILLS, "deal_ticket", **named)),
             swaps={int(str(row["ticket"])): float(str(row["swap"])) for row in self._rows(SWAPS, named)},
-            events=list(self._pages(EVENTS, "id", slot=session.slot)),
+            events=self.events(session),
             spec=json.loads(str(warm_ups[-1]["spec"])) if warm_ups else {},
         )

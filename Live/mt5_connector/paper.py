@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from Backtest.simulated_terminal.paper import PaperTerminal, paper_account
-from Backtest.sizing import commission_of
+from Backtest.sizing import market_commission_of
 from Live.clock import Clock
 from Live.config import LiveConfig
 from Live.errors import Unreachable, WrongAccount
@@ -39,7 +39,7 @@ def open_paper(config: LiveConfig, traded: Traded, source: tuple[Any, Clock], re
         raise WrongAccount("; ".join(found))
     path, login = account_file(config, traded, f"paper beside {info.login} at {info.server}")
     hold_simulated_account(resources, path)
-    account = paper_account(info, login=login, balance=config.sim_balance, commission=commission_of(traded.strategy.backtest))
+    account = paper_account(info, login=login, balance=config.sim_balance, commission=market_commission_of(traded.strategy.backtest))
     terminal = _KeptPaper(functions, account, now=clock.now, symbols=config.symbols, state_file=path, tell=log.warning)
     resources.callback(terminal.close)
     return terminal, _LookingClock(clock, terminal.look)

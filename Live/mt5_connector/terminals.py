@@ -13,11 +13,12 @@ import pandas as pd
 
 from Backtest.bars import BUILTIN, Timeframe, builtin_prices, is_ticks, read_bars_or_ticks, resample, timeframe, timeframe_of
 from Backtest.errors import BadInput
+from Backtest.fractional import WHOLE, FractionalUnit
 from Backtest.parity_terminal import ParityTerminal
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal, SymbolSpec, parity_account, parity_symbol
 from Backtest.simulated_terminal.catalogue import catalogue, retail_symbol
 from Backtest.simulated_terminal.symbols import digits_of
-from Backtest.sizing import commission_of
+from Backtest.sizing import market_commission_of
 from Backtest.strategies import DEFAULTS, LoadedStrategy
 from Live.clock import Clock, SystemClock, real_sleep
 from Live.config import LiveConfig
@@ -123,7 +124,7 @@ def remote_terminal(config: LiveConfig) -> RemoteTerminal:
 
 
 def _simulated(config: LiveConfig, traded: Traded, resources: ExitStack) -> OpenedTerminal:
-    market = simulated_market(config)
+    market = simulated_market(config, FractionalUnit.of(traded.strategy.backtest))
     path, login = account_file(config, traded, market.fingerprint())
     hold_simulated_account(resources, path)
     account = _account(config, traded.strategy, login=login)
@@ -137,11 +138,11 @@ def _simulated(config: LiveConfig, traded: Traded, resources: ExitStack) -> Open
     return OpenedTerminal("simulated", terminal, terminal.clock)
 
 
-def simulated_market(config: LiveConfig) -> ReplayMarket:
-    """The prices of SYMBOLS, ready to be replayed. Raises BadInput."""
+def simulated_market(config: LiveConfig, unit: FractionalUnit = WHOLE) -> ReplayMarket:
+    """The prices of SYMBOLS, ready to be replayed; `unit` is what a strategy trades parts of. Raises BadInput."""
     steps = timeframe(config.timeframe)
     prices = _prices(config, steps)
-    return ReplayMarket({name: (_spec(config, name, frame), frame) for name, frame in prices.items()}, timeframe=steps)
+    return ReplayMarket({name: (_spec(config, name, frame, unit), frame) for name, frame in prices.items()}, timeframe=steps)
 
 
 def _ticks(config: LiveConfig, symbol: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -154,10 +155,10 @@ def _ticks(config: LiveConfig, symbol: str, frame: pd.DataFrame) -> pd.DataFrame
     return frame.assign(Ask=(frame["Ask"] + config.sim_spread_points * 10.0**-digits).round(digits))
 
 
-def _spec(config: LiveConfig, name: str, frame: pd.DataFrame) -> SymbolSpec:
+def _spec(config: LiveConfig, name: str, frame: pd.DataFrame, unit: FractionalUnit) -> SymbolSpec:
     if config.sim_broker == "retail":
         return retail_symbol(name, frame, catalogue(config.sim_symbols))
-    return replace(parity_symbol(name, frame), spread_in_prices=not _fills_as_backtest(config))
+    return replace(parity_symbol(name, frame, unit=unit.size), spread_in_prices=not _fills_as_backtest(config))
 
 
 def _fills_as_backtest(config: LiveConfig) -> bool:
@@ -176,7 +177,7 @@ class _KeptParityTerminal(_KeptTerminal, ParityTerminal):
 
 
 def _account(config: LiveConfig, strategy: LoadedStrategy, *, login: int) -> AccountSpec:
-    balance, commission = config.sim_balance or float(strategy.backtest["cash"]), commission_of(strategy.backtest)
+    balance, commission = config.sim_balance or float(strategy.backtest["cash"]), market_commission_of(strategy.backtest)
     spec = parity_account(balance, commission) if config.sim_broker == "parity" else AccountSpec(balance, commission=commission)
     return replace(spec, login=login)
 
