@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -164,8 +164,8 @@ def test_strategies_of_all_kinds_trade_parts_of_a_unit(tmp_path: Path, strategy:
 @pytest.mark.parametrize("number", [1, 10, 19, 28])
 def test_every_way_of_filling_fills_parts_of_a_unit(tmp_path: Path, number: int) -> None:
     more = {"cash": 500_000, "margin": 0.5, "spread": (0, 0.0002)[number // 2 % 2]}
-    frame, strategy = builtin_prices("EURUSD").iloc[1_000:1_080], cast("type[Strategy]", WAITING[number % len(WAITING)])
-    assert_equal(tmp_path, strategy, 0.01, frame, **every_way()[number], **more)
+    strategy: Any = WAITING[number % len(WAITING)]
+    assert_equal(tmp_path, strategy, 0.01, builtin_prices("EURUSD").iloc[1_000:1_080], **every_way()[number], **more)
 
 
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
