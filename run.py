@@ -35,7 +35,7 @@ LIVE = tuple(
     """
     run stop resume dashboard doctor explain verify lookahead warmup costs report drift replay
     status positions orders trades signals events runs logs
-    reconcile audit backup alerts secrets
+    reconcile audit backup alerts secrets telegram
     """.split()
 )
 VERBS = ("demo", "test", "backtest", *LIVE, "lint")

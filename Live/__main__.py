@@ -175,6 +175,19 @@ def deliver_alerts(env_file: str | None, db: str | None, *, with_parent: bool) -
     return deliver(_of_record(env_file, db), with_parent=with_parent)
 
 
+@cli.command(context_settings=HELP)
+@_reads_record
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when the standard input does.")
+def telegram(env_file: str | None, db: str | None, *, with_parent: bool) -> int:
+    """Answer commands of those in TELEGRAM_USERS. A trader starts this by itself with TELEGRAM_COMMANDS=true."""
+    from Live.telegram import serve
+
+    if with_parent:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    serve(_of_record(env_file, db))
+    return INTERRUPTED  # it serves until Ctrl-C
+
+
 @cli.group(context_settings=HELP)
 def secrets() -> None:
     """Keep passwords and tokens in the operating system's keyring."""

@@ -116,6 +116,8 @@ EVENTS: Mapping[str, Type] = {
     "STRANGER": Type.RISK,
     "TRADING_OFF": Type.RISK,
     "TRADING_ON": Type.RISK,
+    "PAUSED": Type.RISK,
+    "UNPAUSED": Type.RISK,
     "HOLD": Type.RISK,
     "HOLD_OVER": Type.RISK,
     "HOLD_RELEASED": Type.RISK,

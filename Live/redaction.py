@@ -12,13 +12,10 @@ HIDDEN = "***"
 
 @functools.lru_cache(maxsize=4)
 def _written_forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
-    """The spellings in which a secret can turn up: as it is, in a repr, in JSON, in a URL; the longest first."""
-    spellings = {
-        form
-        for secret in secrets
-        if len(secret) >= SHORTEST
-        for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], urllib.parse.quote(secret, safe=""))
-    }
+    """The spellings in which a secret can turn up: as it is, in a repr, in JSON, in a URL, also one in another; the longest first."""
+    spellings = {secret for secret in secrets if len(secret) >= SHORTEST}
+    for _ in range(2):  # an error's repr, which holds that of a list
+        spellings |= {form for text in spellings for form in (repr(text)[1:-1], json.dumps(text)[1:-1], urllib.parse.quote(text, safe=""))}
     return tuple(sorted(spellings, key=len, reverse=True))
 
 

@@ -13,7 +13,7 @@ LAYERS = {
     "Live": [
         "__main__",
         "drift replay supervisor",
-        "running doctor explain report costs verify stopping care secret_command",
+        "running doctor explain report costs verify stopping care secret_command telegram",
         "summary alerts",
         "live_trader",
         "symbol_trader flatten late_orders",
@@ -21,7 +21,7 @@ LAYERS = {
         "desk reporter strategy_checks",
         "order_executor state_manager dashboard views drift_sides strategy_watch",
         "net_account standing holds stop_latch",
-        "audit_logger mt5_connector backtesting_bridge trade_book kill_switch logs session_account",
+        "audit_logger mt5_connector backtesting_bridge trade_book kill_switch pause logs session_account",
         "locks order_requests net_book sizing indicators",
         "config",
         "alert_settings secret_sources",
@@ -70,7 +70,7 @@ PURE = (
     """
     Live.care.reconciliation Live.model Live.outcomes Live.explanations Live.bar_judgement Live.drift_causes
     Live.recorded_bars Live.risk Live.sizing Live.order_requests Live.trade_book Live.net_book
-    Live.alert_kinds Live.alerts.waiting Live.alerts.letters
+    Live.alert_kinds Live.alerts.waiting Live.alerts.letters Live.telegram.confirming
     Live.mt5_connector.shown Live.mt5_connector.names Live.mt5_connector.outage Live.order_executor.evidence
     Live.order_executor.telling
     Backtest.decisions Backtest.errors Backtest.fractional Backtest.sizing

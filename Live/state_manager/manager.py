@@ -32,6 +32,7 @@ from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.connector import WINDOW
 from Live.mt5_connector.shown import ShownOrder
 from Live.net_book import level_conflict, loosens
+from Live.pause import PauseFile
 from Live.risk import (
     Denial,
     Facts,
@@ -90,6 +91,7 @@ class StateManager:
         self.positions: tuple[Position, ...] = ()
         self._others: tuple[Position, ...] = ()
         self._switched_off: tuple[str, ...] = ()
+        self._pause, self._was_paused = PauseFile.of(config), False
         self._kinds: dict[int, int] = {}  # ORDER_TYPE_* of active orders, by ticket
         self._ours_waiting: tuple[ShownOrder, ...] = ()  # those of them with our magic number
         self._deals = Deals(connector, record, slot, config.symbols)
@@ -145,6 +147,7 @@ class StateManager:
         self._kinds = {order.ticket: order.kind for order in active}
         self._ours_waiting = tuple(order for order in active if order.magic == self._slot.magic)
         self._note_switches()
+        self._note_pause()
         if fresh:
             with self._record.transaction(durable=True):
                 for deal in fresh:
@@ -329,7 +332,7 @@ class StateManager:
             sends_last_minute=self._record.count_sends(self._slot, now - timedelta(minutes=1)),
             unsettled_orders=len(unsettled) - again,
             strangers=len(self.strangers.found),
-            switched_off=self._connector.switched_off(),
+            switched_off=(*self._connector.switched_off(), *self._paused()),
             unexplained_lots=0.0 if self._net is None else self._net.unexplained(symbol),
             level_conflict=self._level_conflict(symbol, asking),
             open_lots=self.open_lots(symbol, asking=asking),
@@ -390,6 +393,17 @@ class StateManager:
         elif self._switched_off and not found:
             self._record.event("TRADING_ON", "programs may trade again")
         self._switched_off = found
+
+    def _paused(self) -> tuple[str, ...]:
+        return (f"{self._pause.path.name} is there",) if self._pause.is_on() else ()
+
+    def _note_pause(self) -> None:
+        paused = self._pause.is_on()
+        if paused and not self._was_paused:
+            self._record.event("PAUSED", f"{self._pause.path.name} is there: no entries until it is gone; exits go on", severity="WARNING")
+        elif self._was_paused and not paused:
+            self._record.event("UNPAUSED", f"{self._pause.path.name} is gone: entries are sent again")
+        self._was_paused = paused
 
     def _rate(self, spec: SymbolSpec, account: AccountState) -> float:
         """What one unit of the symbol's quote currency is worth in the account's."""
