@@ -75,7 +75,7 @@ class Floats(Strategy):
 
 @dataclass
 class State:
-    seen: list = field(default_factory=list)
+    seen: list[int] = field(default_factory=list)
     last: float = 0.0
 
 
