@@ -49,7 +49,7 @@ DOORS = {
     "bokeh": ["Live.dashboard", "Live.drift_plot"],
     "keyring": ["Live.secret_sources"],
     "smtplib": ["Live.alerts.channels"],
-    "http": ["Live.alerts.web"],
+    "http.client": ["Live.alerts.web"],
     "PIL": ["Live.alerts.picture"],
     "apprise": ["Live.alerts.channels"],
     "filelock": ["Live.locks"],
