@@ -101,6 +101,8 @@ def compare(strategy: str, params: Mapping[str, Any], bars: pd.DataFrame, symbol
         failure = live.failure if live.bars < backtest.bars else ""  # what a ruined account leads to is no difference
         backtest, live = _before(ruin, backtest), replace(_before(ruin, live), bars=backtest.bars, failure=failure)
         notes.append(f"the account is ruined on the bar of {ruin}; the backtest ends there, and what is compared is what was over before")
+    if not backtest.decisions and not live.decisions:
+        notes.append("the strategy ordered nothing on these bars, so that there was nothing to compare")
     tolerance = 0.0 if FractionalUnit.of(loaded.backtest).size == 1 else ROUNDED
     found = differences(backtest, live, tolerance=tolerance)
     return Verdict(symbol, timeframe_of(bars).name, bars, backtest, live, found, notes)

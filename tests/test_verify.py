@@ -230,6 +230,11 @@ def test_a_spread_column_of_the_prices_costs_nothing_where_the_terminal_fills_as
     assert not verdict.differences
 
 
+def test_bars_on_which_nothing_is_ordered_prove_nothing_and_that_is_said(tmp_path: Path) -> None:
+    verdict = compare(file_of(tmp_path, EVERYTHING), {}, builtin_prices("EURUSD").iloc[:5], "EURUSD")
+    assert verdict.notes == ["the strategy ordered nothing on these bars, so that there was nothing to compare"]
+
+
 def test_a_stop_by_a_signal_is_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("Live.verify._Shown.turned", lambda *_: signal.raise_signal(signal.SIGTERM))
     words = [file_of(tmp_path, SHORT_WITH_A_TARGET), "--symbol", "EURUSD", "--bars", "50", "--certificate", str(tmp_path / "c.json")]
