@@ -1,13 +1,17 @@
-"""What every test shares: no test sees the settings of the machine that it runs on, or its keyring."""
+"""What every test shares: none sees the settings of the machine that it runs on, or its keyring, and none fails by the clock."""
 
 import os
 from collections.abc import Iterator
 
 import keyring
 import pytest
+from hypothesis import HealthCheck, settings
 from keyring.backends.fail import Keyring as NoKeyring
 
 from Live.config import LiveConfig
+
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -186,7 +186,7 @@ def test_a_size_loses_the_risk_between_entry_and_stop(terminal: SimulatedTermina
     assert bridge_of(terminal).position_size(10_000, 1.0, 1.0920, 1.0950, "EURUSD") == 0.33  # 300 a lot; 100 may be lost
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     symbol=st.sampled_from(["EURUSD", "USDJPY"]),
     balance=st.floats(100, 1e6),

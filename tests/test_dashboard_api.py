@@ -229,7 +229,7 @@ def test_a_refused_order_says_which_limit_was_in_the_way_and_what_the_code_means
 
 # the description
 
-WALKED = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+WALKED = settings(max_examples=10, suppress_health_check=list(HealthCheck), database=None)
 RECORDS = {"a trading day": a_rich_record, "hostile": lambda path: a_hostile_record(path, HOSTILE[1]), "empty": SampleRecord}
 
 

@@ -168,7 +168,7 @@ def test_every_way_of_filling_fills_parts_of_a_unit(tmp_path: Path, number: int)
     assert_equal(tmp_path, strategy, 0.01, builtin_prices("EURUSD").iloc[1_000:1_080], **every_way()[number], **more)
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1), first=st.integers(0, 1_900), unit=st.sampled_from([0.01, 1e-4, 1e-6, SATOSHI]), data=st.data())
 def test_any_strategy_that_does_anything_with_parts_of_a_unit_trades_as_in_its_backtest(
     tmp_path_factory: pytest.TempPathFactory, seed: int, first: int, unit: float, data: st.DataObject

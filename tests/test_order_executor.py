@@ -739,7 +739,7 @@ MISFORTUNES = st.one_of(
 
 
 @given(faults=st.lists(MISFORTUNES, max_size=4), delivered_after=st.integers(0, 60), blind=st.sampled_from([None, *READS]))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_happens_one_decision_makes_one_order_at_most_and_the_record_knows(
     faults: list[Fault], delivered_after: int, blind: str | None, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

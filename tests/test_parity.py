@@ -140,7 +140,7 @@ def test_what_a_backtest_fills_the_parity_terminal_fills(
     assert assert_equal_throughout(tmp_path, fitted(Case(strategy), symbol), symbol, frame, **way, **more) > 0
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1), symbol=st.sampled_from(sorted(STRETCH)), first=st.integers(0, 1_900), data=st.data())
 def test_any_strategy_that_does_anything_trades_as_in_its_backtest(
     tmp_path_factory: pytest.TempPathFactory, seed: int, symbol: str, first: int, data: st.DataObject
@@ -244,7 +244,7 @@ FORMS = st.sampled_from([{}, {"commission": RELATIVE}, {"commission": FIXED}, {"
 WAYS = st.sampled_from([{}, {"hedging": True}, {"exclusive_orders": True}, {"hedging": True, "exclusive_orders": True}])
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**32 - 1),
     symbol=st.sampled_from(sorted(STRETCH)),

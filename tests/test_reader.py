@@ -261,7 +261,7 @@ def test_a_position_that_was_closed_in_part_is_not_closed(record: SampleRecord) 
     assert (found.trades, found.positions_closed) == (3, 1)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=6))
 def test_the_rows_of_each_run_are_found_without_reading_those_of_the_others(
     tmp_path_factory: pytest.TempPathFactory, runs: list[tuple[int, int, int, int]]

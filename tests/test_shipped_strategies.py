@@ -83,7 +83,7 @@ def test_a_shipped_strategy_holds_one_position_at_a_time(name: str) -> None:
 
 
 @each_strategy
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(length=st.integers(2, 5_000))
 def test_an_indicator_never_knows_more_than_its_bars(name: str, length: int) -> None:
     prefix = indicators(name, builtin_prices("EURUSD").iloc[:length])

@@ -80,7 +80,7 @@ sizes = st.one_of(st.floats(0.001, 0.999), st.integers(1, 100_000).map(float))
 commissions = st.sampled_from([0.0, 0.002, -0.0001, (3.0, 0.001), fancy])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(size=sizes, sign=st.sampled_from([1, -1]), price=st.floats(0.5, 900), margin=st.floats(0.01, 1), commission=commissions)
 def test_an_order_stands_for_the_units_that_the_backtest_buys(size: float, sign: int, price: float, margin: float, commission: Any) -> None:
     settings_ = sizing(margin=margin, commission=commission, cash=10_000)

@@ -195,7 +195,7 @@ def assert_inside_the_bars(deals: list[Any], spec: SymbolSpec, prices: list[Row]
         assert low + spread - 1e-9 <= each.price <= high + spread + 1e-9
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(prices=rows(), spec=st.sampled_from(SPECS), account=st.sampled_from(ACCOUNTS), plan=st.lists(ORDERS, min_size=1, max_size=14))
 def test_no_sequence_of_orders_breaks_the_books(prices: list[Row], spec: SymbolSpec, account: AccountSpec, plan: list[Any]) -> None:
     made = started(prices, spec, account)
@@ -210,7 +210,7 @@ def test_no_sequence_of_orders_breaks_the_books(prices: list[Row], spec: SymbolS
     assert_sound(made, account, spec, prices)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(prices=rows(), plan=st.lists(ORDERS, min_size=1, max_size=14))
 def test_without_rounding_the_balance_is_the_sum_of_the_deals_to_the_last_bit(prices: list[Row], plan: list[Any]) -> None:
     account = AccountSpec(

@@ -154,7 +154,7 @@ STANDS_STILL: list[tuple[list[Order], float]] = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example(seed=407, spec=symbol(spread_points=7), account=AccountSpec(1_000.0, stop_out=600.0, stop_out_mode=1), plan=STANDS_STILL)
 @given(seed=st.integers(0, 10_000), spec=st.sampled_from(SPECS), account=st.sampled_from(ACCOUNTS), plan=PLAN)
 def test_the_books_are_those_of_playing_every_event(

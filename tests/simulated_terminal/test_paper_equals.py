@@ -105,7 +105,7 @@ def compare(prices: ReplayMarket, same: ReplayMarket, account: AccountSpec, plan
 PLANS = st.lists(ORDERS, min_size=1, max_size=14)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(prices=flat_bars(), spec=st.sampled_from(SPECS), account=st.sampled_from(ACCOUNTS), plan=PLANS)
 def test_on_bars_the_same_orders_make_the_same_account_to_the_last_bit(
     prices: list[Row], spec: SymbolSpec, account: AccountSpec, plan: list[Any]
@@ -113,7 +113,7 @@ def test_on_bars_the_same_orders_make_the_same_account_to_the_last_bit(
     compare(market(prices, spec), market(prices, spec), account, plan)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(prices=ticks(), spec=st.sampled_from(SPECS), account=st.sampled_from(ACCOUNTS), plan=PLANS)
 def test_on_ticks_the_same_orders_make_the_same_account_to_the_last_bit(
     prices: pd.DataFrame, spec: SymbolSpec, account: AccountSpec, plan: list[Any]

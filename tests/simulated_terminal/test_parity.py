@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from backtesting.backtesting import Backtest, Strategy
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from Backtest.bars import builtin_prices
@@ -278,7 +278,7 @@ def test_pending_orders_of_all_kinds_fill_as_in_the_backtest(name: str, units: i
     assert count > 100
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), first=st.integers(0, 4_700), tight=st.floats(0.05, 5.0))
 def test_pending_orders_on_any_stretch_of_eurusd_fill_as_in_the_backtest(seed: int, first: int, tight: float) -> None:
     frame = builtin_prices("EURUSD").iloc[first : first + 250]
@@ -309,7 +309,7 @@ def test_several_trades_with_trailing_stops_and_partial_closes_fill_as_in_the_ba
     assert count > 100
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), first=st.integers(0, 4_700), tight=st.floats(0.1, 5.0), many=st.booleans())
 def test_any_stretch_of_eurusd_fills_as_in_the_backtest(seed: int, first: int, tight: float, many: bool) -> None:
     frame = builtin_prices("EURUSD").iloc[first : first + 250]
