@@ -458,7 +458,7 @@ def test_the_servers_clock_is_followed_when_its_summer_time_ends(tmp_path: Path,
 def test_a_paper_account_has_a_number_of_its_own_and_the_account_beside_it_may_hold_real_money(
     tmp_path: Path, terminal: ShownTerminal
 ) -> None:
-    config = settings(tmp_path, mt5_login=7, mt5_password="x", mt5_server="y")
+    config = settings(tmp_path, mt5_login=7, mt5_password="x", mt5_server="Simulated-Demo")
     connected = MT5Connector(config, terminal.inner, terminal.clock, simulated=True)
     connected.connect()
     ours = connected.account()
@@ -466,6 +466,7 @@ def test_a_paper_account_has_a_number_of_its_own_and_the_account_beside_it_may_h
     assert objections(replace(ours, login=7, trade_mode=2), config, paper=True) == ()
     assert len(objections(ours, config, paper=True)) == 1  # not the account that the settings name
     assert len(objections(replace(ours, trade_mode=2), config)) == 2
+    assert "MT5_SERVER=Simulated-Demo" in objections(replace(ours, login=7, server="Another"), config)[0]  # numbers are a server's own
 
 
 @pytest.mark.parametrize(

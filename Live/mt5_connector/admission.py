@@ -37,6 +37,9 @@ def objections(account: AccountState, config: LiveConfig, *, simulated: bool = F
     found = []
     if config.mt5_login and not simulated and account.login != config.mt5_login:
         found.append(f"the terminal is logged in to account {account.login}, the settings say MT5_LOGIN={config.mt5_login}")
+    if config.mt5_server and not simulated and account.server.casefold() != config.mt5_server.casefold():
+        # servers give out the same numbers
+        found.append(f"the terminal is logged in at {account.server}, the settings say MT5_SERVER={config.mt5_server}")
     if account.trade_mode == REAL_ACCOUNT and not (config.allow_real_account or paper):
         found.append(f"account {account.login} is a real-money account; set ALLOW_REAL_ACCOUNT=true if that is what you want")
     return tuple(found)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from Live.audit_logger import AuditLogger
-from Live.model import OVER, UNSETTLED, Deal, Kind, Order, Slot, Status, SymbolSpec, keys_in
+from Live.model import OVER, UNSETTLED, Deal, Kind, Order, Slot, Status, SymbolSpec, keys_in, order_key
 from Live.mt5_connector import MT5Connector
 from Live.net_account import NetAccount
 from Live.net_book import Booked
@@ -69,13 +69,16 @@ class Deals:
     def opened(self, magic: int, ticket: int, comment: str) -> bool:
         """Whether an order of this record opened it; the magic number alone may be that of an older record, or of a twin.
 
-        The ticket is proof enough: a server may forget the magic number.
+        The ticket is proof enough, or a whole key: a server may forget the magic number.
         """
         if ticket in self.given_up:
             return False
         if ticket in self.book or self._record.order_by_ticket(self._slot, ticket) is not None:
             return True
-        return magic == self._slot.magic and self._by_comment(comment) is not None
+        order = self._by_comment(comment)
+        if order is None or order.intent.bar.slot != self._slot:
+            return False
+        return magic == self._slot.magic or order_key(order.intent.order_id).upper() in comment.upper()
 
     def order_of(self, ticket: int, comment: str) -> Order | None:
         """Our order that has this ticket, or whose key is the comment."""

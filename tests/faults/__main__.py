@@ -22,6 +22,7 @@ BROKEN = 6
 @click.option("--schedules", type=click.IntRange(1), default=1000, show_default=True, help="How many random schedules.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="The first seed; the others follow it.")
 @click.option("--matrix", is_flag=True, help="Kill the trader once at every point that an order passes, in place of random schedules.")
+@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Of the matrix, only every so many-th point.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option(
     "--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the summary of the schedules to this file, too."
@@ -37,7 +38,7 @@ def main(context: click.Context, /, schedules: int, seed: int, jobs: int, file: 
     if asked["replay"] is not None:
         context.exit(_replayed(asked["replay"], console))
     if asked["matrix"]:
-        context.exit(_crashed(jobs, console, write=asked["write_docs"]))
+        context.exit(_crashed(jobs, console, every=asked["every"], write=asked["write_docs"]))
     summary = _with_a_bar(schedules, lambda told: campaign.of_seeds(range(seed, seed + schedules), jobs, told))
     report.tell(summary, console, f"seeds {seed} to {seed + schedules - 1}")
     if file is not None:
@@ -48,12 +49,15 @@ def main(context: click.Context, /, schedules: int, seed: int, jobs: int, file: 
     context.exit(_told(summary, console, keep=asked["keep"]))
 
 
-def _crashed(jobs: int, console: Console, *, write: bool) -> int:
-    killed = [(cell, passage) for cell in matrix.cells() for passage in matrix.kills(cell)]
+def _crashed(jobs: int, console: Console, *, every: int, write: bool) -> int:
+    killed = [(cell, passage) for cell in matrix.cells() for passage in matrix.kills(cell)][::every]
     rows = _with_a_bar(len(killed), lambda told: campaign.of_matrix(killed, jobs, told))
     report.tell_matrix(rows, console)
     if write:
-        report.write_section("crashes", report.matrix_as_text(rows, "python -m tests.faults --matrix --write-docs"))
+        report.write_section(
+            "crashes",
+            report.matrix_as_text(rows, f"python -m tests.faults --matrix{f' --every {every}' if every > 1 else ''} --write-docs"),
+        )
     failures = [failure for row in rows.values() for failure in row.failures]
     for failure in failures:
         killed_at = failure.case.plan[-1].when["passage"]

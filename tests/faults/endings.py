@@ -40,6 +40,7 @@ class Ending:
     deals: Sequence[Any]  # all
     held: Sequence[Any]  # positions
     waiting: frozenset[int]  # tickets of orders that are active, or were a moment ago
+    settled_until: float  # server seconds: what happens later may not have been seen
     netting: bool
     foreigners: bool  # others have traded on the account
     last_closed: int  # open of the last closed bar, server seconds
@@ -48,6 +49,11 @@ class Ending:
     limits: Any
     step: float
     leaked: Sequence[str]  # files that hold the secret
+
+    @property
+    def restless(self) -> bool:
+        """Whether something has happened that may not have been seen."""
+        return any(deal.time > self.settled_until for deal in self.deals)
 
     def status_of(self, cid: str) -> str:
         """Where the record has an order."""
@@ -62,7 +68,11 @@ def nothing_lost(end: Ending) -> Iterator[str]:
     ours = {ticket for ticket, cid in end.tickets.items() if end.status_of(cid) != "UNRESOLVED"}
     opened = {deal.position_id for deal in end.deals if deal.order in ours and deal.entry == 0}
     for deal in end.deals:
-        if deal.type not in TRADES or not (deal.order in ours or (not end.netting and deal.position_id in opened)):
+        if (
+            deal.time > end.settled_until
+            or deal.type not in TRADES
+            or not (deal.order in ours or (not end.netting and deal.position_id in opened))
+        ):
             continue
         rows = recorded.get(deal.ticket, [])
         lots = sum(row["volume"] for row in rows)
@@ -153,6 +163,8 @@ def converged(end: Ending) -> Iterator[str]:
             yield f"{row['kind']} {row['client_order_id']} is still {row['status']}: {row['message']}"
         elif row["status"] in ("PLACED", "PARTIALLY_FILLED") and row["mt5_order_id"] not in end.waiting:
             yield f"{row['kind']} {row['client_order_id']} is {row['status']}, and does not wait at the broker"
+    if end.restless:
+        return
     yield from _unaccounted(end)
     held = {each.ticket: round(each.volume, 8) for each in end.held if each.identifier in end.tickets}
     on_hold = {ticket for ticket, cid in end.tickets.items() if end.status_of(cid) == "UNRESOLVED"}
@@ -233,6 +245,7 @@ def ending_of(stage: "Stage", code: int) -> Ending:
         deals=deals,
         held=held,
         waiting=frozenset(order.ticket for order in (*active, *done) if not order.time_done or order.time_done > stage.epoch - A_MOMENT),
+        settled_until=stage.epoch - A_MOMENT,
         netting=stage.case.world.netting,
         foreigners=stage.has_foreigners,
         last_closed=stage.last_closed(),

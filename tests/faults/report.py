@@ -121,7 +121,7 @@ def schedules_as_text(summary: Summary, command: str) -> str:
 def matrix_as_text(rows: Matrix, command: str) -> str:
     """The section about the crash matrix."""
     killed, failed = (sum(map(count, rows.values())) for count in (lambda row: row.schedules, lambda row: len(row.failures)))
-    told = f"The trader was killed {killed:,} times, at every point that the order passes; {failed:,} of these runs broke an invariant."
+    told = f"The trader was killed {killed:,} times, at points that the order passes; {failed:,} of these runs broke an invariant."
     lines = [
         "## Single crashes",
         "",

@@ -108,7 +108,8 @@ def _run(stage: Stage) -> Result:
             code = _play(stage)
             stage.dead = False
         stage.breaches += at_turn(stage)
-        stage.breaches += at_end(stage, code)
+        if not stage.breaches:  # what has stopped in the middle has not come to an end
+            stage.breaches += at_end(stage, code)
         missed = int(stage.journal.has_event("MISSED_BY_SAFETY")) if stage.journal.rows("SELECT 1 FROM runs") else 0
         return Result(stage.case, tuple(stage.breaches), stage.tally, missed, _hash(stage), stage.trace)
     finally:
@@ -160,6 +161,8 @@ def _one_trader(stage: Stage) -> int:
         return 1
     except LiveError as error:
         code, reason = error.exit_code, str(error)
+    except MarketEnded:  # while it connected
+        return 0
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what the harness looks for
         code, reason = 1, f"{type(error).__name__}: {error}"
         stage.breach("liveness", f"a start ended with {reason}")
