@@ -34,7 +34,7 @@ USAGE, FAILED = 2, 1
 LIVE = tuple(
     """
     run stop resume dashboard doctor explain verify lookahead warmup costs report drift replay
-    status positions orders trades signals events runs logs
+    status positions orders trades signals events runs logs golive
     reconcile audit backup alerts secrets telegram
     """.split()
 )

@@ -1,5 +1,6 @@
-"""`python -m Live status | positions | orders | trades | signals | events | runs | logs`."""
+"""`python -m Live status | positions | orders | trades | signals | events | runs | logs | golive`."""
 
+import getpass
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ def add_to(cli: click.Group, absolute: Callable[[str | None], Path | None]) -> N
 
     cli.add_command(_status(config_of))
     cli.add_command(_logs(config_of))
+    cli.add_command(_golive(config_of))
     for name, about in LISTS.items():
         cli.add_command(_list(name, about, config_of))
 
@@ -147,6 +149,26 @@ def _logs(config_of: _ConfigOf) -> click.Command:
         return 0
 
     return logs
+
+
+def _golive(config_of: _ConfigOf) -> click.Command:
+    @click.command("golive", context_settings=_HELP)
+    @_CONFIG
+    @_DB
+    @click.option("--confirm", "box", metavar="BOX", help="Vouch for a box that only a person can judge: reviewed, targets or plan.")
+    @click.option("--note", default="", metavar="TEXT", help="What was looked at, or where it is written down; it goes into the record.")
+    @click.option("--by", default=getpass.getuser, metavar="NAME", help="Who; by default the name of this machine's user.")
+    @_JSON
+    def golive(env_file: str | None, db: str | None, *, as_json: bool, **given: str | None) -> int:
+        """The checklist before real money, judged by the record and the settings. Exit code 6 while a box is open."""
+        from Live.golive import confirm, print_checklist
+
+        config = config_of(env_file, db)
+        if given["box"] is not None:
+            confirm(config, given["box"], given["note"] or "", by=given["by"] or "", clock=SystemClock())
+        return print_checklist(config, as_json=as_json)
+
+    return golive
 
 
 def _show(draw: Callable[[], Any], screen: Any, *, watch: bool) -> int:
