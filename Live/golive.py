@@ -142,7 +142,9 @@ def _stop(stopped: Row | None, resumed: Row | None) -> Box:
 def _allowed(traded: Mapping[str, Traded], *, may_trade: bool) -> Box:
     filled = traded["DEMO"].filled + traded["REAL"].filled
     evidence = f"{filled} orders of this file filled by a broker" + ("" if may_trade else ", but programs may not trade at the moment")
-    return Box("allowed", "The broker lets programs trade", bool(filled) and may_trade, evidence, "python -m Live doctor looks at the switches")
+    return Box(
+        "allowed", "The broker lets programs trade", bool(filled) and may_trade, evidence, "python -m Live doctor looks at the switches"
+    )
 
 
 def _by_a_person(box: str, confirmed: Mapping[str, Row], hint: str) -> Box:

@@ -58,7 +58,8 @@ def tables() -> Iterator[str]:
     for name, body in re.findall(r"^CREATE TABLE (\w+) \((.*?)^\)", schema, re.MULTILINE | re.DOTALL):
         names = re.findall(r"^    (\w+) +(?:TEXT|INTEGER|REAL|BLOB)", body, re.MULTILINE)
         yield f"| `{name}` | {', '.join(names)} |"
-    yield "\n[record.md](record.md) says what each is for, [sql.md](sql.md) asks them, [dashboard.md](dashboard.md) describes the API."
+    yield "\n[record.md](record.md) says what each is for, [sql.md](sql.md) asks them."
+    yield "The API of the dashboard describes itself at `/api/v1/openapi.json`."
 
 
 def text() -> str:

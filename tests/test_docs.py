@@ -32,8 +32,10 @@ ELSEWHERE = {
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
-    found = [(doc.name, block) for doc in DOCS for block in re.findall(rf"^```{language}\n(.*?)^```", doc.read_text("utf-8"), re.M | re.S)]
-    return [(name, line) for name, block in found for line in (block.splitlines() if language == "bash" else block.split(";")) if line.strip()]
+    fence = re.compile(rf"^```{language}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    found = [(doc.name, block) for doc in DOCS for block in fence.findall(doc.read_text(encoding="utf-8"))]
+    split = str.splitlines if language == "bash" else lambda block: block.split(";")
+    return [(name, part) for name, block in found for part in split(block) if part.strip()]
 
 
 def words_of(line: str) -> list[str]:
@@ -43,7 +45,9 @@ def words_of(line: str) -> list[str]:
     return words[2:] if words[1] == "run.py" else words[3:]
 
 
-COMMANDS = [(doc, line) for doc, line in blocks("bash") if line.startswith("python") and "simulated_terminal" not in line and "tests." not in line]
+COMMANDS = [
+    (doc, line) for doc, line in blocks("bash") if line.startswith("python") and "simulated_terminal" not in line and "tests." not in line
+]
 CARRIED_OUT = sorted({line for _, line in COMMANDS if words_of(line)[0] not in ELSEWHERE})
 
 
@@ -99,7 +103,7 @@ def test_links_between_pages_and_named_settings_are_there(doc: Path) -> None:
     links = [link for link in re.findall(r"\]\(([\w./-]+\.md)\)", text) if not (doc.parent / link).exists()]
     assert links == []
     keys = {key.lower() for key in re.findall(r"`([A-Z][A-Z0-9]+_[A-Z0-9_]+)=", text)}
-    assert keys <= set(LiveConfig.model_fields)
+    assert {key.removesuffix("_file") for key in keys} <= set(LiveConfig.model_fields)
 
 
 def test_what_is_searched_for_when_in_trouble_is_what_the_program_says() -> None:
