@@ -83,7 +83,10 @@ CONTRACTS = """
 SELECT symbol, json_extract(spec, '$.contract_size') AS units, json_extract(spec, '$.profit_currency') AS currency, max(id)
 FROM warm_ups WHERE slot = :slot GROUP BY symbol LIMIT 500
 """
-WAITING = "SELECT count(*) AS orders FROM orders WHERE status IN ('PLACED', 'PARTIALLY_FILLED') AND kind = 'PENDING' AND slot = :slot"
+WAITING = """
+SELECT count(*) AS orders FROM orders INDEXED BY orders_by_status
+WHERE status IN ('PLACED', 'PARTIALLY_FILLED') AND kind = 'PENDING' AND slot = :slot
+"""
 UNSETTLED = "SELECT count(*) AS orders FROM orders WHERE status IN ('UNKNOWN', 'UNRESOLVED')"
 LAST_SNAPSHOT = """
 SELECT timestamp, balance, equity, margin, free_margin, profit, open_positions
