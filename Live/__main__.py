@@ -108,14 +108,16 @@ def _of_record(env_file: str | None, db: str | None) -> LiveConfig:
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when the standard input does.")
 def dashboard(env_file: str | None, db: str | None, port: str | None, *, with_parent: bool) -> int:
     """Show the record at http://127.0.0.1:5000; needs no trader."""
-    from Live.dashboard import serve
+    from Live.dashboard import Access, serve
 
     if with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     path = _absolute(db)
     config = load_config({"audit_db_path": None if path is None else str(path), "dashboard_port": port}, _absolute(env_file), os.environ)
-    click.echo(f"Dashboard of {config.audit_db_path} at http://127.0.0.1:{config.dashboard_port} (Ctrl-C ends it)", err=True)
-    serve(config.audit_db_path, config.kill_switch_file, config.dashboard_port)
+    access = Access(config.dashboard_host, config.dashboard_token.reveal())
+    where = f"http://{f'[{access.host}]' if ':' in access.host else access.host}:{config.dashboard_port}"
+    click.echo(f"Dashboard of {config.audit_db_path} at {where} (Ctrl-C ends it)", err=True)
+    serve(config.audit_db_path, config.kill_switch_file, config.dashboard_port, access)
     return INTERRUPTED  # it serves until Ctrl-C
 
 

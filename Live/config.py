@@ -1,6 +1,7 @@
 """Settings: flags over environment over file over default, checked together, into one frozen `LiveConfig`."""
 
 import difflib
+import ipaddress
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from Live.secret_sources import LOGIN_SERVICE, from_keyring, read_secret_file, r
 from Live.setting_kinds import (
     ANY_TEXT,
     TRUE_FALSE,
+    Address,
     FilePath,
     Flag,
     Number,
@@ -40,6 +42,7 @@ from Live.setting_kinds import setting as _setting
 from Live.setting_kinds import upper as _upper
 
 DEFAULT_ENV_FILE = PROJECT_ROOT / ".env"
+SHORTEST_TOKEN = 32  # characters
 _FILE = "_file"  # behind the key of a secret: the file that holds it
 
 
@@ -110,6 +113,8 @@ class LiveConfig(AlertSettings):
     snapshot_seconds: Number = _above_zero(300.0, 86_400, " seconds")
     dashboard: Flag = _setting(True, TRUE_FALSE)
     dashboard_port: Whole = _count(5_000, 1, 65_535)
+    dashboard_host: Address = _setting("127.0.0.1", "one address of this machine, such as 127.0.0.1")
+    dashboard_token: SecretText = _setting("", ANY_TEXT)
 
     sim_broker: Annotated[Literal["parity", "retail"], BeforeValidator(_lower)] = _setting("parity", "parity or retail")
     sim_balance: Annotated[Number | None, BeforeValidator(_empty_is_none)] = _setting(
@@ -254,6 +259,8 @@ def _prices_by_symbol(config: LiveConfig) -> tuple[Mapping[str, Path], list[str]
 
 def _contradictions(config: LiveConfig) -> Iterator[str]:
     yield from contradictions(config)
+    if not ipaddress.ip_address(config.dashboard_host).is_loopback and len(config.dashboard_token.reveal()) < SHORTEST_TOKEN:
+        yield f"DASHBOARD_HOST={config.dashboard_host} lets other machines in: set a DASHBOARD_TOKEN of {SHORTEST_TOKEN} characters or more"
     if config.sim_symbols and config.sim_broker == "parity":
         yield f"SIM_SYMBOLS={config.sim_symbols} has no say with SIM_BROKER=parity: set SIM_BROKER=retail, or leave it empty"
     if config.sizing == "fixed" and config.fixed_lots > config.max_position_size:

@@ -136,12 +136,12 @@ def _dashboard(config: LiveConfig, env_file: Path | None) -> Iterator[str]:
     if not config.dashboard:
         yield ""
         return
-    port = config.dashboard_port
-    if _is_taken(port):
+    host, port = config.dashboard_host, config.dashboard_port
+    if _is_taken(host, port):
         yield f"No dashboard: port {port} is in use; set another DASHBOARD_PORT"
         return
     with _beside(["dashboard", "--port", str(port)], config, env_file):
-        yield f"Dashboard: http://127.0.0.1:{port}"
+        yield f"Dashboard: http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @contextlib.contextmanager
@@ -174,6 +174,6 @@ def _beside(verb: Sequence[str], config: LiveConfig, env_file: Path | None, *, w
             process.stdin.close()
 
 
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _is_taken(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        return probe.connect_ex((host, port)) == 0

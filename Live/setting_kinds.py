@@ -1,5 +1,6 @@
 """The kinds of value that a setting can have: from the text of a file or a flag to what the program works with."""
 
+import ipaddress
 import math
 import re
 from collections.abc import Mapping
@@ -130,10 +131,17 @@ def empty_is_none(value: object) -> object:
     return None if value == "" else value
 
 
+def _address(value: object) -> object:
+    """Not 0.0.0.0: whoever opens the page to others says through which address, for that becomes the page's only other name."""
+    address = ipaddress.ip_address(value) if isinstance(value, str) else refuse()
+    return refuse() if address.is_unspecified or address.is_multicast else str(address)
+
+
 def refuse() -> NoReturn:
     raise ValueError("not allowed")  # the sentence that a person reads is made of the field's description
 
 
+Address = Annotated[str, BeforeValidator(_address)]
 Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 WarmupBars = Annotated[int, BeforeValidator(_bars)]

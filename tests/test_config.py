@@ -264,6 +264,22 @@ def test_a_route_is_a_level_and_the_types_that_differ(text: str, env_file: Path)
     assert loaded("TELEGRAM_ALERTS=  error  Order=info signal=OFF ", env_file).telegram_alerts == "error Order=info signal=OFF"
 
 
+@pytest.mark.parametrize("token", ["", "x" * 31])
+def test_a_dashboard_that_lets_other_machines_in_needs_a_long_token(env_file: Path, token: str) -> None:
+    assert mistakes(f"DASHBOARD_HOST=192.0.2.7\nDASHBOARD_TOKEN={token}", env_file) == (
+        "DASHBOARD_HOST=192.0.2.7 lets other machines in: set a DASHBOARD_TOKEN of 32 characters or more",
+    )
+    config = loaded(f"DASHBOARD_HOST=192.0.2.7\nDASHBOARD_TOKEN={'x' * 32}", env_file)
+    assert (config.dashboard_host, "x" * 32 in config.secrets()) == ("192.0.2.7", True)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost", "example.org", "224.0.0.1", "127.0.0.1:5000"])
+def test_the_dashboard_listens_at_one_address_and_not_at_all_of_them(env_file: Path, host: str) -> None:
+    (mistake,) = mistakes(f"DASHBOARD_HOST={host}", env_file)
+    assert mistake.startswith(f"DASHBOARD_HOST={host} ")
+    assert mistake.endswith("want one address of this machine, such as 127.0.0.1")
+
+
 def test_a_fixed_size_above_the_limit_is_refused_at_the_start(env_file: Path) -> None:
     assert mistakes("SIZING=fixed\nFIXED_LOTS=20", env_file) == (
         "FIXED_LOTS=20 is more than MAX_POSITION_SIZE=10: every entry would be refused",
