@@ -5,9 +5,10 @@ import re
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from werkzeug.sansio.http import parse_cookie
 
 from Live.clock import Clock
 
@@ -77,11 +78,8 @@ class Token:
 
     def is_logged_in(self, cookies: str) -> bool:
         """Whether a header `Cookie` has what the token is exchanged for."""
-        try:
-            found = SimpleCookie(cookies).get(COOKIE)
-        except CookieError:
-            return False
-        return found is not None and hmac.compare_digest(found.value.encode("utf-8", "replace"), self.cookie.encode())
+        found = parse_cookie(cookies).get(COOKIE, "")
+        return hmac.compare_digest(found.encode("utf-8", "replace"), self.cookie.encode())
 
 
 class Guard:
