@@ -57,11 +57,11 @@ def zipped(**files: str) -> bytes:
     ("name", "content"),
     [
         ("prices.csv", CSV.encode()),
-        ("prices.csv.gz", gzip.compress(CSV.encode())),
+        ("prices.csv.gz", gzip.compress(CSV.encode(), mtime=0)),
         ("prices.csv.bz2", bz2.compress(CSV.encode())),
         ("prices.csv.xz", lzma.compress(CSV.encode())),
         ("prices.zip", zipped(prices=CSV)),
-        ("misnamed.csv", gzip.compress(CSV.encode())),
+        ("misnamed.csv", gzip.compress(CSV.encode(), mtime=0)),
         ("utf16.csv", CSV.encode("utf-16")),
         ("utf8-with-mark.csv", CSV.encode("utf-8-sig")),
         ("windows.csv", CSV.replace("\n", "\r\n").encode()),
