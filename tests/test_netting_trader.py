@@ -278,7 +278,7 @@ def test_answers_that_go_wrong_make_no_order_twice_and_leave_nothing_unexplained
 
     opened = simulated(tmp_path, {"EURUSD": eurusd(60)}, strategy, account=netting(strategy), made_by=made)
     # of any other terminal than a simulated one the trader knows that an order may be in flight
-    trader = LiveTrader(config, Chosen(strategy, {}), replace(opened, name="remote"))
+    trader = LiveTrader(config, Chosen(strategy, {}), replace(opened, name="remote", machine=opened.clock))
     code = trader.run()
     terminal = opened.functions.inner
     terminal.initialize()
