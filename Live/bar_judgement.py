@@ -13,6 +13,7 @@ SATURDAY = 2 * DAY  # 1970-01-01 was a Thursday
 FEWEST_DAYS = 2  # of the same kind that must be known before they say anything about another one
 WEEKS_LOOKED_BACK = 10  # hours change, in spring and autumn for a start
 MOST_LOOKED_AT = 20_000  # bars in one gap
+LEAST_BAR = 0.5  # of its timeframe: what begins sooner after a bar is that bar under another name
 
 
 def faults_of(bars: Sequence[Bar], forming: int | None) -> list[str]:
@@ -23,6 +24,25 @@ def faults_of(bars: Sequence[Bar], forming: int | None) -> list[str]:
     times = [bar.epoch for bar in bars] + ([] if forming is None else [forming])
     order = [f"the bar after {told(one)} is of {told(other)}" for one, other in pairwise(times) if other <= one]
     return order + [f"{told(bar.epoch)}: {fault}" for bar in bars if (fault := _fault_of(bar))]
+
+
+def off_calendar(bars: Sequence[Bar], last: int | None, steps: Timeframe) -> list[Bar]:
+    """Those of some new bars that are no new ones: a broker whose clock has changed calls a bar that was decided by another hour.
+
+    A bar begins half a timeframe after the one before it at least; `last` is the open of the newest one that was decided.
+
+    >>> from Backtest.bars import timeframe
+    >>> bars = [Bar(epoch, 1.0, 1.0, 1.0, 1.0, 5.0) for epoch in (3_600, 90_000)]
+    >>> [bar.epoch for bar in off_calendar(bars, 0, timeframe("D1"))]
+    [3600]
+    """
+    found, before = [], last
+    for bar in bars:
+        if before is not None and bar.epoch < before + LEAST_BAR * steps.seconds:
+            found.append(bar)
+        else:
+            before = bar.epoch
+    return found
 
 
 def _fault_of(bar: Bar) -> str:

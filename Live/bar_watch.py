@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from Backtest.decisions import Bar
-from Live.bar_judgement import differences_of, faults_of, gaps, is_revised, told
+from Live.bar_judgement import differences_of, faults_of, gaps, is_revised, off_calendar, told
 from Live.desk import Desk
 
 log = logging.getLogger("LiveTrader")
@@ -21,6 +21,7 @@ class BarWatch:
         self._symbol, self._desk = symbol, desk
         self._seen: dict[int, Bar] = {}
         self._newest: int | None = None  # the open of the newest of them
+        self._moved = set[int]()  # opens of bars that were not decided because the server's clock had changed
         self._refused = ""
 
     def are_sound(self, bars: Sequence[Bar], forming: int | None) -> bool:
@@ -61,6 +62,18 @@ class BarWatch:
             text = f"no bar between {told(one)} and {told(other)}, where this broker usually has one"
             self._event("BARS_MISSING", "WARNING", text, before=one, after=other)
         self._note(bars)
+
+    def decidable(self, new: Sequence[Bar], last: int | None) -> list[Bar]:
+        """The new bars without those that were decided under another hour; each such bar is an event, once."""
+        steps = self._desk.timeframe
+        moved = off_calendar(new, last, steps)
+        for bar in moved:
+            if bar.epoch not in self._moved:
+                self._moved.add(bar.epoch)
+                text = f"the bar of {told(bar.epoch)} begins less than half of {steps.name} after the one before it"
+                why = "the server's clock has changed, and it is not decided a second time"
+                self._event("SKIPPED_CALENDAR", "WARNING", f"{text}: {why}", bar=asdict(bar))
+        return [bar for bar in new if bar not in moved]
 
     def _note(self, bars: Sequence[Bar]) -> None:
         self._seen |= {bar.epoch: bar for bar in bars}

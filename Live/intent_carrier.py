@@ -43,7 +43,7 @@ class IntentCarrier:
     def carry_out(self, intents: Sequence[Intent], earlier: Sequence[Order] = ()) -> None:
         """Send one bar's orders; an entry behind a close that failed is not sent, also where an `earlier` run tried that close."""
         blocked = next((_blocking(order.status) for order in earlier if self._failed_to_close(order)), None)
-        waits = self._desk.state.quarantine_left() > 0
+        waits = any(intent.is_entry for intent in intents) and self._desk.state.entries_wait()
         for intent, reducing in _in_groups(intents):
             if intent.is_entry and waits:
                 continue  # it stays PENDING, and is taken up again as soon as it may be sent, if it is still time

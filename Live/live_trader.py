@@ -30,6 +30,7 @@ from Live.model import AccountState, Magic, Order, Position, Slot
 from Live.mt5_connector import MT5Connector, OpenedTerminal
 from Live.mt5_connector.admission import Identity, identity_of
 from Live.mt5_connector.connector import WINDOW
+from Live.mt5_connector.outage import LOST, Outage
 from Live.order_executor import SECONDS_BETWEEN_READS, OrderExecutor
 from Live.outcomes import SWITCHES
 from Live.reporter import Reporter, versions
@@ -278,6 +279,7 @@ class LiveTrader:
         except Unreachable as error:
             return self._wait_for_terminal(error)
         if (ended := self.connector.back()) is not None:
+            self._tell_lost(ended)
             self.record.event("RECONNECTED", ended.told(self.clock.now()))
             self._told_lost = False
         return self._pause()
@@ -309,11 +311,15 @@ class LiveTrader:
     def _wait_for_terminal(self, error: Unreachable) -> float:
         """Once for each outage into record and log; seconds until the next attempt."""
         pause = self.connector.lost(error)
-        if not self._told_lost and (outage := self.connector.outage) is not None:
-            self._told_lost = True
-            self.record.event("DISCONNECTED", outage.reason, severity="ERROR")
-            log.warning("terminal not reached", extra={"extra_data": {"reason": outage.reason}})
+        if (outage := self.connector.outage) is not None:
+            self._tell_lost(outage)
         return pause
+
+    def _tell_lost(self, outage: Outage) -> None:
+        if not self._told_lost:
+            self._told_lost = True
+            self.record.event(LOST, outage.reason, severity="ERROR")
+            log.warning("terminal not reached", extra={"extra_data": {"reason": outage.reason}})
 
     def _pause(self) -> float:
         """Until the interval is over or the next bar is due, whichever comes first; sooner while an order's outcome is open."""

@@ -30,6 +30,7 @@ class Facts:
     failures_in_a_row: int = 0  # entries that were sent today and came to nothing
     stop_outs_today: int = 0
     quote_age_seconds: float = 0.0
+    unsteady_seconds: float = 0.0  # until a line that is lost again and again counts as one that holds
     closed_side: str = ""  # why the broker lets nobody open on this side
 
 
@@ -171,6 +172,15 @@ class QuarantineOver(Rule):
     def measure(self, facts: Facts) -> Measured | None:
         """Entries wait for it."""
         return Measured("seconds left in which only what an earlier run sent is looked for", facts.quarantine_seconds, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class LineHolds(Rule):
+    """No new risk over a line that is lost and found again every few minutes: whoever enters may not be able to leave."""
+
+    def measure(self, facts: Facts) -> Measured | None:
+        """Entries wait for it."""
+        return Measured("seconds until the line to the terminal, which was lost again and again, is trusted", facts.unsteady_seconds, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

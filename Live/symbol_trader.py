@@ -125,7 +125,7 @@ class SymbolTrader:
         if not self._watch.are_sound(bars, forming):
             return [], forming
         self._watch.compare(bars)
-        return new, forming
+        return self._watch.decidable(new, self._last), forming
 
     def _decide(self, bar: Bar, follower: int, *, act: bool) -> None:
         """One bar: its decisions, their signals and intents in one transaction, and only then the orders."""

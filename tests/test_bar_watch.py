@@ -111,6 +111,24 @@ def test_a_gap_in_the_hours_of_a_market_is_an_event(tmp_path: Path) -> None:
     assert (event["details"]["before"], event["details"]["after"]) == (hidden - 3600, hidden + 3600)
 
 
+@pytest.mark.parametrize("seconds", [3_600, -3_600])
+def test_a_broker_that_moves_its_clock_gets_no_second_decision_on_a_bar(tmp_path: Path, seconds: int) -> None:
+    hourly = eurusd(240, 1000)
+    how = {"Open": "first", "High": "max", "Low": "min", "Close": "last", "Volume": "sum"}
+    prices = hourly.resample("4h").agg(how).dropna()
+
+    def shifted(rates: Any) -> Any:
+        rates["time"] += seconds
+        return rates
+
+    for name in ("before", "after"):
+        (tmp_path / name).mkdir()
+    undisturbed = run(tmp_path / "before", {}, prices=prices, given={"timeframe": "H4"})
+    ran = run(tmp_path / "after", {30: shifted}, prices=prices, given={"timeframe": "H4"})
+    assert [event["details"]["bar"]["epoch"] % 14_400 for event in events(ran, "SKIPPED_CALENDAR")] == [3_600] * (seconds > 0)
+    assert (ran.count("bars"), ran.count("orders")) == (undisturbed.count("bars"), undisturbed.count("orders"))
+
+
 def doubled(rates: Any) -> Any:
     return np.concatenate([rates[:1], rates])
 

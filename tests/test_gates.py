@@ -72,6 +72,21 @@ def test_prices_that_stand_still_while_the_terminal_is_connected_let_no_entry_ou
     assert "MAX_QUOTE_AGE_SECONDS, age of the quote: 301, allowed 300" in desk.denial(state)
 
 
+def test_over_a_line_that_is_lost_again_and_again_no_entry_goes_out_until_it_holds(tmp_path: Path) -> None:
+    desk = opened(tmp_path, max_quote_age_seconds=0)
+    state = desk.sync()
+    for _ in range(3):
+        assert desk.denial(state) == ""
+        desk.record.event("DISCONNECTED", "No IPC connection", severity="ERROR")
+        desk.terminal.clock.sleep(60)
+    assert "seconds until the line to the terminal, which was lost again and again, is trusted: 420" in desk.denial(state)
+    restarted = reopened(desk)
+    assert "was lost again and again" in restarted.denial(restarted.sync())
+    desk.terminal.clock.sleep(420)
+    assert restarted.denial(restarted.sync()) == ""
+    restarted.record.close()
+
+
 def test_after_failures_in_a_row_no_entry_goes_out_until_the_next_day_also_after_a_restart(tmp_path: Path) -> None:
     desk = opened(tmp_path, max_failures_in_a_row=3, max_quote_age_seconds=0)
     for number in range(3):

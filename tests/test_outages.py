@@ -1,6 +1,6 @@
 """The whole trader on a terminal that goes away for a while and comes back."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,28 @@ def test_the_emergency_stop_works_while_there_is_no_terminal(tmp_path: Path) -> 
     ran = run(tmp_path, 20.5, 1_000.0, on_turn=stop)
     assert ran.code == KillSwitch.exit_code
     assert ran.terminal.calls.count("initialize in vain") == 1
+
+
+def test_over_a_line_that_flaps_an_entry_waits_until_it_is_too_old(tmp_path: Path) -> None:
+    flapped = list[datetime]()
+
+    def flap_in_the_next_turn(trader: LiveTrader) -> None:
+        def flap() -> None:
+            trader.terminal.functions.before.clear()
+            flapped.append(trader.clock.now())
+            for _ in range(3):
+                trader.record.event("DISCONNECTED", "No IPC connection", severity="ERROR")
+
+        if trader.bars == 39 and not flapped:
+            trader.terminal.functions.before["copy_rates_from_pos"] = flap
+
+    ran = run(tmp_path, 1_000.0, 1_001.0, on_turn=flap_in_the_next_turn)
+    assert len(flapped) == 1
+    assert orders(ran) == [
+        ("ENTRY", "FILLED"),
+        ("EXIT", "FILLED"),
+        ("ENTRY", "EXPIRED"),
+    ]  # the prices of this replay stand still for an hour
 
 
 def test_why_there_are_no_entries_is_said_while_there_is_no_terminal(tmp_path: Path) -> None:

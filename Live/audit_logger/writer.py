@@ -276,6 +276,11 @@ class AuditLogger:
         )
         return int(self._value(sql, since.isoformat(), str(slot)))
 
+    def times_of(self, event_type: str, since: datetime) -> list[datetime]:
+        """When events of a kind have been since then, in the order of time."""
+        sql = "SELECT timestamp FROM events WHERE event_type = ? AND timestamp >= ? ORDER BY timestamp"
+        return [datetime.fromisoformat(row[0]) for row in self._rows(sql, event_type, since.isoformat())]
+
     def execution_counts(self, slot: Slot) -> dict[str, int]:
         """Number of orders in each status."""
         rows = self._rows("SELECT status, count(*) AS n FROM orders WHERE slot = ? GROUP BY status", str(slot))

@@ -1,10 +1,24 @@
 """A terminal that is lost: since when, and when it is tried again (pure: the time is handed in)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 LONGEST_WAIT = 60.0  # seconds
 WELL_AGAIN = timedelta(seconds=60)  # shorter than that between two outages, and it is still the same trouble
+LOST = "DISCONNECTED"  # the event of an outage
+FLAPS, FLAP_WINDOW = 3, timedelta(minutes=10)  # a line that is lost so often within this time does not hold
+
+
+def unsteady_seconds(lost: Sequence[datetime], now: datetime) -> float:
+    """Seconds until a line counts as one that holds; 0.0 when it does. `lost` is when it was lost, in the order of time.
+
+    >>> minutes = [datetime(2024, 1, 1, 12, minute) for minute in (0, 4, 5)]
+    >>> unsteady_seconds(minutes, datetime(2024, 1, 1, 12, 6)), unsteady_seconds(minutes[1:], datetime(2024, 1, 1, 12, 6))
+    (240.0, 0.0)
+    """
+    recent = [min(moment, now) for moment in lost if now - moment < FLAP_WINDOW]  # a clock that was put back must not stretch the wait
+    return (recent[-FLAPS] + FLAP_WINDOW - now).total_seconds() if len(recent) >= FLAPS else 0.0
 
 
 @dataclass(frozen=True, slots=True)

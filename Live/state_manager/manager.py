@@ -30,12 +30,14 @@ from Live.model import (
 )
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.connector import WINDOW
+from Live.mt5_connector.outage import FLAP_WINDOW, LOST, unsteady_seconds
 from Live.mt5_connector.shown import ShownOrder
 from Live.net_book import level_conflict, loosens
 from Live.pause import PauseFile
 from Live.risk import (
     Denial,
     Facts,
+    LineHolds,
     MaxDailyLoss,
     MaxDailyTrades,
     MaxFailuresInARow,
@@ -105,6 +107,7 @@ class StateManager:
         self._rules = (
             TradingSwitchedOn(),
             QuarantineOver(),
+            LineHolds(),
             NothingUnsettled(),
             NotHeld(),
             NoStrangers(),
@@ -308,6 +311,15 @@ class StateManager:
         """Seconds in which entries wait, because a run before this one may still have an order on its way; 0.0 when it is over."""
         return max(0.0, (self._quarantined_until - self._connector.clock.now()).total_seconds())
 
+    def unsteady_left(self) -> float:
+        """Seconds in which entries wait, because the terminal was lost again and again; 0.0 while the line holds."""
+        now = self._connector.clock.now()
+        return unsteady_seconds(self._record.times_of(LOST, now - FLAP_WINDOW), now)
+
+    def entries_wait(self) -> bool:
+        """Whether an entry is better sent later, if it is still time then."""
+        return self.quarantine_left() > 0 or self.unsteady_left() > 0
+
     def can_trade(self, symbol: str, quote: Quote, *, asking: ClientOrderId | None = None, lots: float = 0.0) -> Denial | None:
         """Whether an entry of so many lots may be sent on this symbol now; the denial says which limit is in the way.
 
@@ -344,6 +356,7 @@ class StateManager:
             stop_outs_today=self._record.count_exits(self._slot, STOP_OUT, self._day.start()),
             quote_age_seconds=self._connector.quote_age(symbol, quote),
             closed_side=closed_side,
+            unsteady_seconds=self.unsteady_left(),
         )
 
     def _see(self, held: Sequence[Position], rates: Mapping[str, float]) -> None:
