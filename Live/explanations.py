@@ -283,6 +283,14 @@ _BY_RETRY = {
     ),
     Retry.LATER: "waits RETRY_BACKOFF_BASE seconds, doubling each time, and tries again, MAX_RETRY_ATTEMPTS times in all; then FAILED.",
     Retry.NEXT_FILLING: "tries once more with the next filling mode that the symbol takes; then FAILED.",
+    Retry.NEW_STOPS: (
+        "tries once more with a fresh quote, a stop loss that is too near to the market moved towards the entry price of its position and "
+        "a take profit away from the market, never to a larger loss; else FAILED."
+    ),
+    Retry.RECONNECTED: (
+        "connects again and tries once more where the terminal is back within 30 seconds, MAX_RETRY_ATTEMPTS times in all; else ends the "
+        "order as FAILED: it never left this machine."
+    ),
 }
 
 
@@ -291,7 +299,8 @@ def _trader(code: int) -> str:
     if code in (CHECKED, SUCCESS[0]):
         return "Goes on."
     verdict = verdict_of(code, SUCCESS) if code in RETCODES else verdict_of(None, (code, ERRORS[code][0]))
-    does = _BY_RETRY[verdict.retry] if verdict.outcome is Outcome.REFUSED else _BY_OUTCOME[verdict.outcome]
+    by_retry = verdict.outcome is Outcome.REFUSED or verdict.retry is not Retry.NO
+    does = _BY_RETRY[verdict.retry] if by_retry else _BY_OUTCOME[verdict.outcome]
     said = [does[0].upper() + does[1:]] if code in RETCODES else _about_calls(code, does)
     if code in ALREADY_GONE:
         said.append("Where the position or order that it is about is certainly gone, it ends as CANCELLED instead.")

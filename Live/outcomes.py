@@ -87,8 +87,6 @@ _REFUSALS = frozenset(
     {10004, 10006, 10007, *range(10013, 10023), 10024, 10026, 10027, 10030, *range(10032, 10037), 10038, *range(10040, 10047)}
 )
 _ACKNOWLEDGED = frozenset({PLACED, DONE, DONE_PARTIAL, NO_CHANGES})
-# None with these was never sent: no connection, or switched off in the terminal
-_NOT_SENT_ERRORS = frozenset({-8, -10004})
 
 
 class Outcome(enum.Enum):
@@ -107,9 +105,20 @@ class Retry(enum.Enum):
     FRESH_QUOTE = "fresh quote"
     LATER = "later"
     NEXT_FILLING = "next filling mode"
+    NEW_STOPS = "stops that the broker takes"
+    RECONNECTED = "a terminal that is there again"
 
 
-_RETRIES = {10004: Retry.FRESH_QUOTE, 10020: Retry.FRESH_QUOTE, 10021: Retry.FRESH_QUOTE, 10024: Retry.LATER, 10030: Retry.NEXT_FILLING}
+_RETRIES = {
+    10004: Retry.FRESH_QUOTE,
+    10020: Retry.FRESH_QUOTE,
+    10021: Retry.FRESH_QUOTE,
+    10024: Retry.LATER,
+    10030: Retry.NEXT_FILLING,
+    10016: Retry.NEW_STOPS,
+}
+# None with these was never sent: switched off in the terminal, or no connection
+_NOT_SENT_ERRORS = {-8: Retry.NO, -10004: Retry.RECONNECTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,5 +160,5 @@ def refused_by_python(error: tuple[int, str]) -> bool:
 def _without_answer(error: tuple[int, str]) -> Verdict:
     code, text = error
     if refused_by_python(error) or code in _NOT_SENT_ERRORS:
-        return Verdict(Outcome.NOT_SENT, Retry.NO, f"not sent: {text} ({code})")
+        return Verdict(Outcome.NOT_SENT, _NOT_SENT_ERRORS.get(code, Retry.NO), f"not sent: {text} ({code})")
     return Verdict(Outcome.UNKNOWN, Retry.NO, f"no answer: {text} ({code})")

@@ -72,7 +72,7 @@ PURE = (
     Live.recorded_bars Live.risk Live.sizing Live.order_requests Live.trade_book Live.net_book
     Live.alert_kinds Live.alerts.waiting Live.alerts.letters Live.telegram.confirming
     Live.mt5_connector.shown Live.mt5_connector.names Live.mt5_connector.outage Live.order_executor.evidence
-    Live.order_executor.telling
+    Live.order_executor.telling Live.order_executor.stops
     Backtest.decisions Backtest.errors Backtest.fractional Backtest.sizing
 """.split()
     + [

@@ -63,6 +63,7 @@ WORDS = {
     Retry.FRESH_QUOTE: "Tries again with a fresh quote",
     Retry.LATER: "Waits RETRY_BACKOFF_BASE seconds",
     Retry.NEXT_FILLING: "Tries once more with the next filling mode",
+    Retry.NEW_STOPS: "moved towards the entry price",
 }
 
 

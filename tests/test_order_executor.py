@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from Live.errors import AnotherInstance, KillSwitch, Unreachable, WrongAccount
 from Live.model import Order, Quote, Status, order_key
 from Live.order_executor import OrderExecutor
-from Live.order_requests import close_request
+from Live.order_requests import Levels, close_request
 from Live.outcomes import RETCODES, Outcome, Retry, verdict_of
 from tests.desks import BOUGHT, INSTANT_EXECUTION, Desk, opened, reopened
 from tests.faulty_terminal import (
@@ -524,11 +524,113 @@ def test_a_terminal_that_is_lost_between_two_attempts_leaves_the_first_answer(de
     assert (desk.status(), desk.order().retcode) == (Status.FAILED, REQUOTE)
 
 
-@pytest.mark.parametrize("error", [(-2, 'Invalid "comment" argument'), (-8, "Auto-Trading using Python API disabled"), (-10004, "No IPC")])
+@pytest.mark.parametrize("error", [(-2, 'Invalid "comment" argument'), (-8, "Auto-Trading using Python API disabled")])
 def test_what_never_left_this_machine_is_a_failure_and_not_a_question(error: tuple[int, str], desk: Desk) -> None:
     desk.terminal.faults.append(without_answer(error))
     told = desk.buy()
     assert (told["status"], told["message"]) == ("FAILED", f"not sent: {error[1]} ({error[0]})")
+
+
+NO_CONNECTION = (-10004, "No IPC connection")
+
+
+def terminal_died(terminal: FaultyTerminal, _: Request) -> None:
+    """It is gone before the order reaches it."""
+    terminal.inner.shutdown()
+    terminal.error = NO_CONNECTION
+
+
+def test_an_order_that_found_no_terminal_is_sent_under_its_id_once_the_terminal_is_back(desk: Desk) -> None:
+    desk.terminal.faults.append(terminal_died)
+    seen = list[Quote]()
+    told = desk.buy(gate=seen.append)
+    assert (told["status"], told["attempts"], len(desk.positions()), len(seen)) == ("FILLED", 2, 1, 2)
+    first = desk.terminal.calls.index("order_send")
+    between = desk.terminal.calls[first + 1 : desk.terminal.calls.index("order_send", first + 1)]
+    proved = ["initialize", "account_info", "symbol_info_tick", "order_check", "history_orders_get"]
+    assert [name for name in dict.fromkeys(between[between.index("initialize") :]) if name in proved] == proved
+
+
+def test_a_terminal_that_does_not_come_back_in_time_leaves_a_failure(desk: Desk) -> None:
+    def gone(terminal: FaultyTerminal, request: Request) -> None:
+        terminal.blind |= {"initialize", "terminal_info"}
+        terminal_died(terminal, request)
+
+    began = desk.terminal.clock.now()
+    desk.terminal.faults.append(gone)
+    told = desk.buy()
+    assert (told["status"], told["message"], told["attempts"]) == ("FAILED", "not sent: No IPC connection (-10004)", 1)
+    assert (desk.terminal.clock.now() - began).total_seconds() <= 30
+    assert 2 <= desk.terminal.calls.count("initialize") - 1 <= 5
+
+
+def test_a_terminal_that_is_lost_at_each_send_is_not_tried_for_ever(desk: Desk) -> None:
+    desk.terminal.faults.extend([terminal_died] * 10)
+    told = desk.buy()
+    assert (told["status"], told["attempts"]) == ("FAILED", desk.config.max_retry_attempts)
+    desk.terminal.inner.initialize()
+    assert desk.positions() == ()
+
+
+def test_limits_are_asked_again_once_a_terminal_is_back(desk: Desk) -> None:
+    desk.terminal.faults.append(terminal_died)
+    answers = iter([None, "too late now"])
+    told = desk.buy(gate=lambda _: next(answers))
+    assert (told["status"], len(desk.terminal.sent)) == ("FAILED", 1)
+    assert told["message"] == "not sent: No IPC connection (-10004); not tried again: too late now"
+
+
+def test_a_terminal_that_comes_back_on_another_account_gets_no_order(desk: Desk) -> None:
+    def another(terminal: FaultyTerminal, request: Request) -> None:
+        terminal_died(terminal, request)
+        other = type(account)(tuple((account._asdict() | {"login": 4711}).values()))
+        terminal.inner.account_info = lambda: other  # type: ignore[method-assign]
+
+    account = desk.terminal.inner.account_info()
+    desk.terminal.faults.append(another)
+    with pytest.raises(WrongAccount):
+        desk.buy()
+    assert (desk.status(), len(desk.terminal.sent)) == (Status.FAILED, 1)
+
+
+# levels that the broker does not take
+
+
+INVALID_STOPS = 10016
+
+
+def test_refused_levels_of_an_entry_are_asked_for_once_more_at_a_fresh_quote(desk: Desk) -> None:
+    desk.terminal.faults.extend([answered(INVALID_STOPS), answered(INVALID_STOPS)])
+    told = desk.executor.execute_order(desk.bid(levels=Levels(sl=1.19, tp=1.21)), BOUGHT)
+    assert (told["status"], told["attempts"], told["retcode"]) == ("FAILED", 2, INVALID_STOPS)
+    assert [(sent["sl"], sent["tp"]) for sent in desk.terminal.sent] == [(1.19, 1.21)] * 2
+    assert desk.events("STOPS_MOVED") == []
+
+
+def test_the_stop_loss_of_an_entry_is_never_moved_to_a_larger_loss(desk: Desk) -> None:
+    desk.terminal.faults.append(answered(INVALID_STOPS, points=-1_100))  # the market falls through the stop
+    told = desk.executor.execute_order(desk.bid(levels=Levels(sl=1.19)), BOUGHT)
+    assert (told["status"], told["attempts"], told["retcode"]) == ("FAILED", 1, INVALID_STOPS)
+
+
+def test_a_stop_loss_that_follows_the_market_too_closely_moves_towards_its_entry(desk: Desk) -> None:
+    desk.buy()
+    (position,) = desk.connector.positions()
+    desk.terminal.points = 500
+    desk.terminal.checks.extend([0, 0])  # the wrapped terminal knows nothing of the moved quotes
+    desk.terminal.faults.extend([answered(INVALID_STOPS, points=-300), answered(10009)])  # from 1.2050 to 1.2020
+    assert desk.protect(position, 1.204)["status"] == "FILLED"
+    assert desk.terminal.sent[-1]["sl"] == pytest.approx(1.20199)
+    assert desk.events("STOPS_MOVED") == [("WARNING", "EURUSD: the broker takes no level so near to the market: sl 1.204 → 1.20199")]
+
+
+def test_a_stop_loss_that_would_have_to_pass_its_entry_stays_as_it_is(desk: Desk) -> None:
+    desk.buy()
+    (position,) = desk.connector.positions()
+    desk.terminal.checks.append(0)
+    desk.terminal.faults.append(answered(INVALID_STOPS, points=-600))
+    told = desk.protect(position, 1.199)
+    assert (told["status"], told["attempts"]) == ("FAILED", 1)
 
 
 @pytest.mark.parametrize("raised", [TypeError, SystemError])

@@ -15,6 +15,7 @@ AGAIN = {
     10021: Retry.FRESH_QUOTE,
     10024: Retry.LATER,
     10030: Retry.NEXT_FILLING,
+    10016: Retry.NEW_STOPS,
 }
 NEVER_LEFT = [
     (-2, "Invalid arguments"),

@@ -21,11 +21,13 @@ from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.admission import REAL_ACCOUNT
 from Live.mt5_connector.answer import Answer
 from Live.order_executor.settlement import Settlement
+from Live.order_executor.stops import has_stops, with_new_stops
 from Live.order_executor.telling import EXECUTED, KINDS, check_complete, checked, fields, told, waits_for
 from Live.order_requests import (
     RETURN,
     TRADE_ACTION_DEAL,
     TRADE_ACTION_PENDING,
+    Market,
     adds_risk,
     at_quote,
     faults,
@@ -79,6 +81,7 @@ class _Plan:
     quote: Quote | None = None  # at which the newest attempt was made
     quoted_at: datetime | None = None  # by our clock
     filling_changed: bool = False
+    stops_renewed: bool = False
     refused: _Tried | None = None  # the attempt before
 
 
@@ -194,17 +197,18 @@ class OrderExecutor:
         for attempt in count(1):
             try:
                 tried = self._attempt(plan)
+                if tried is None:
+                    return
+                plan.refused = tried
+                goes_on = self._asks_instead(plan, tried) or (attempt < plan.attempts and self._may_try_again(plan, tried.verdict, attempt))
             except (KillSwitch, Unreachable, WrongAccount):
-                # of this attempt nothing was sent, and the one before was certainly refused
+                # nothing was sent since the answer that is concluded with, which was a certain refusal
                 if plan.refused is not None and self._known(plan.intent.order_id).status is Status.SUBMITTED:
                     self._conclude(plan, plan.refused)
                 raise
-            if tried is None:
-                return
-            if not self._asks_instead(plan, tried) and (attempt == plan.attempts or not self._may_try_again(plan, tried.verdict, attempt)):
+            if not goes_on:
                 self._conclude(plan, tried)
                 return
-            plan.refused = tried
 
     def _attempt(self, plan: _Plan) -> _Tried | None:
         """One attempt with everything fresh; None when the order has ended without it."""
@@ -286,9 +290,39 @@ class OrderExecutor:
             if plan.filling_changed or len(plan.fillings) < 2:
                 return False
             plan.fillings, plan.filling_changed = plan.fillings[1:], True
-        if verdict.retry is Retry.LATER:
+        if verdict.retry is Retry.NEW_STOPS and not self._has_new_stops(plan):
+            return False
+        if verdict.retry in (Retry.LATER, Retry.RECONNECTED):
             self._clock.sleep(self._config.retry_backoff_base * 2 ** (attempt - 1), self._kill_switch.is_asked)
+        if verdict.retry is Retry.RECONNECTED and not self._is_back(plan, verdict.sentence):
+            return False
         return self._clock.now() <= plan.give_up_at
+
+    def _is_back(self, plan: _Plan, sentence: str) -> bool:
+        """Whether the terminal is there again, on our account, before the order's patience is over."""
+        while not self._connector.ensure_connected():
+            self._kill_switch.check()
+            pause = self._connector.lost(Unreachable(sentence))
+            if self._clock.now() + timedelta(seconds=pause) > plan.give_up_at:
+                return False
+            self._clock.sleep(pause, self._kill_switch.is_asked)
+        return True
+
+    def _has_new_stops(self, plan: _Plan) -> bool:
+        """Whether refused levels can be asked for once more, as they are or nearer to the entry price; what is changed is told."""
+        request, symbol = plan.request, plan.intent.symbol
+        if plan.stops_renewed or not has_stops(request):
+            return False
+        plan.stops_renewed = True
+        ticket = ticket_of(request)
+        held = next((held for held in self._connector.all_positions(symbol) if held.ticket == ticket), None)
+        renewed = with_new_stops(request, Market(self._connector.spec(symbol), self._connector.quote(symbol)), held)
+        if renewed is not None and renewed != request:
+            changes = [f"{name} {request[name]:g} → {renewed[name]:g}" for name in ("sl", "tp") if renewed.get(name) != request.get(name)]
+            text = f"{symbol}: the broker takes no level so near to the market: {', '.join(changes)}"
+            self._record.event("STOPS_MOVED", text, severity="WARNING", details={"client_order_id": plan.intent.order_id})
+        plan.request = renewed or request
+        return renewed is not None
 
     # answers
 
