@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.faults import Case, World
-from tests.faults.endings import ENDING, Ending, ending_of
+from tests.faults.endings import ENDING, Ending, ending_of, name_of
 from tests.faults.journal import Head
 from tests.faults.oracles import SENDING, Arrival, Moment, Sent, doubled, forgotten
 from tests.faults.running import staged
@@ -164,6 +164,7 @@ def doctored(end: Ending) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield "I3", {"fills": changed(end.fills, volume=7.0)}
     yield "I3", {"fills": changed(end.fills, profit=7.0)}
     yield "I3", {"fills": changed(end.fills, deal_ticket=7)}
+    yield "I3", {"trades": end.trades[1:]}
     yield "I4", {"broken_link": 3}
     yield "I4", {"events": end.events[:-1]}
     yield "I4", {"events": end.events[1:]}
@@ -171,11 +172,16 @@ def doctored(end: Ending) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield "I5", {"bars": [*end.bars, end.bars[0]]}
     yield "I5", {"bars": [row for row in end.bars if row["bar_epoch"] != end.orders[0]["bar_epoch"]]}
     yield "I5", {"signals": changed(end.signals, client_order_id="nobody")}
+    yield "I5", {"orders": changed(end.orders, client_order_id="A" * 32)}
+    yield "I5", {"orders": changed(end.orders, symbol="GBPUSD")}
+    yield "I5", {"orders": changed(end.orders, leg="0+", client_order_id=name_of({**end.orders[0], "leg": "0+"}))}
     first_entry = next(number for number, row in enumerate(end.orders) if row["kind"] == "ENTRY" and row["status"] == "FILLED")
     yield "I7", {"orders": changed(end.orders, first_entry, volume=0.004)}
     yield "I7", {"orders": changed(end.orders, first_entry, volume=0.035)}
     yield "I7", {"orders": changed(end.orders, first_entry, volume=3000.0, size=1e9)}
     yield "I7", {"orders": changed(end.orders, first_entry, size=1.0)}
+    yield "I7", {"orders": changed(end.orders, first_entry, kind="PARTIAL", size=1.0)}
+    yield "I16", {"orders": changed(end.orders, first_entry, executed_volume=7.0)}
     yield "I16", {"orders": changed(end.orders, first_entry, status="UNKNOWN")}
     yield "I16", {"orders": changed(end.orders, first_entry, status="PLACED")}
     yield "I16", {"orders": changed(end.orders, first_entry, status="ABSENT")}

@@ -1,6 +1,9 @@
 """What must be true when all has been calm for a while: the broker's lists and the record beside each other, once."""
 
+import hashlib
+import json
 import math
+from base64 import b32encode
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +33,7 @@ class Ending:
     orders: Sequence[Row]
     events: Sequence[Row]
     fills: Sequence[Row]
+    trades: Sequence[Row]
     bars: Sequence[Row]
     signals: Sequence[Row]
     positions: Sequence[Row]
@@ -59,6 +63,10 @@ class Ending:
         """Where the record has an order."""
         return next((str(row["status"]) for row in self.orders if row["client_order_id"] == cid), "")
 
+    def side_of(self, cid: str) -> str:
+        """The side of an order."""
+        return next((str(row["side"]) for row in self.orders if row["client_order_id"] == cid), "")
+
 
 def nothing_lost(end: Ending) -> Iterator[str]:
     """I3: each deal of ours is on record once, with its figures, and no other is."""
@@ -83,6 +91,10 @@ def nothing_lost(end: Ending) -> Iterator[str]:
             yield f"deal {deal.ticket} has other figures on record (record, broker): {figures}"
     shown = {deal.ticket for deal in end.deals}
     yield from (f"the record has deal {ticket}, the broker has not" for ticket in recorded if ticket not in shown)
+    closed = {row["exit_deal"] for row in end.trades}
+    for row in end.fills:
+        if row["entry"] in ("OUT", "OUT_BY") and row["deal_ticket"] not in closed:
+            yield f"deal {row['deal_ticket']} closes something, and there is no trade of it"
 
 
 def lawful(end: Ending) -> Iterator[str]:
@@ -118,7 +130,7 @@ def _step(cid: str, before: str | None, row: Row) -> Iterator[str]:
 
 
 def decided_once(end: Ending) -> Iterator[str]:
-    """I5: each bar is decided once, and each order belongs to a bar that was."""
+    """I5: each bar is decided once, and each order belongs to a bar that was, is named by what was decided, and opens nothing again."""
     keys = [(row["slot"], row["symbol"], row["timeframe"], row["bar_epoch"]) for row in end.bars]
     acted = {key for key, row in zip(keys, end.bars, strict=True) if row["acted"]}
     if len(set(keys)) < len(keys):
@@ -126,12 +138,26 @@ def decided_once(end: Ending) -> Iterator[str]:
     known = {row["client_order_id"] for row in end.orders}
     for row in end.orders:
         key = (row["slot"], row["symbol"], row["timeframe"], row["bar_epoch"])
-        apart = row["kind"] in ("FLATTEN", "CANCEL") or row["leg"].endswith(AGAIN)
+        again = row["leg"].endswith(AGAIN)
+        if row["client_order_id"] != name_of(row):
+            yield f"{row['kind']} {row['client_order_id']} is not named by what was decided"
+        if again and row["kind"] in ("ENTRY", "PENDING", "PARTIAL"):
+            yield f"{row['kind']} {row['client_order_id']} of leg {row['leg']} was decided a second time"
+        apart = row["kind"] in ("FLATTEN", "CANCEL") or again
         if not apart and key not in acted:
             yield f"{row['kind']} {row['client_order_id']} is of bar {row['bar_epoch']}, which was not decided"
     for row in end.signals:
         if row["client_order_id"] and row["client_order_id"] not in known:
             yield f"signal {row['signal']} of {row['bar_time']} has an order that is not there"
+
+
+def name_of(row: Row) -> str:
+    """The id of a decision, made here once more: of who decides, on what, and the decision's own place, and of nothing else."""
+    who, strategy_id, magic = str(row["slot"]).rsplit("/", 2)
+    login, server = who.split("@", 1)
+    decision = (row["symbol"], row["timeframe"], row["bar_epoch"], row["kind"], row["leg"])
+    fact = json.dumps([1, int(login), server, strategy_id, int(magic), *decision])
+    return b32encode(hashlib.sha256(fact.encode()).digest()[:20]).decode()
 
 
 def sized(end: Ending) -> Iterator[str]:
@@ -149,11 +175,10 @@ def sized(end: Ending) -> Iterator[str]:
         steps = volume / end.step
         if abs(steps - round(steps)) > 1e-6 or volume < end.step - EPSILON:
             yield f"{row['kind']} {row['client_order_id']} asks for {volume!r} lots, which is not on the grid"
-        if row["kind"] in ("ENTRY", "PENDING"):
-            if row["size"] and row["size"] >= 1 and volume * CONTRACT > row["size"] + 1e-3:
-                yield f"{row['kind']} {row['client_order_id']} asks for {volume:g} lots, decided were {row['size']:g} units"
-            if volume > end.limits.max_position_size + EPSILON:
-                yield f"{row['kind']} {row['client_order_id']} asks for {volume:g} lots at once"
+        if row["kind"] in ("ENTRY", "PENDING", "PARTIAL") and row["size"] and row["size"] >= 1 and volume * CONTRACT > row["size"] + 1e-3:
+            yield f"{row['kind']} {row['client_order_id']} asks for {volume:g} lots, decided were {row['size']:g} units"
+        if row["kind"] in ("ENTRY", "PENDING") and volume > end.limits.max_position_size + EPSILON:
+            yield f"{row['kind']} {row['client_order_id']} asks for {volume:g} lots at once"
 
 
 def converged(end: Ending) -> Iterator[str]:
@@ -166,6 +191,7 @@ def converged(end: Ending) -> Iterator[str]:
     if end.restless:
         return
     yield from _unaccounted(end)
+    yield from _filled_by_deals(end)
     held = {each.ticket: round(each.volume, 8) for each in end.held if each.identifier in end.tickets}
     on_hold = {ticket for ticket, cid in end.tickets.items() if end.status_of(cid) == "UNRESOLVED"}
     recorded = {row["ticket"]: round(row["volume"], 8) for row in end.positions}
@@ -182,6 +208,17 @@ def _unaccounted(end: Ending) -> Iterator[str]:
         status = end.status_of(sent.cid)
         if happened and sent.kind in ("entry", "close") and status not in ("FILLED", "PARTIALLY_FILLED", "LATE_FILLED", "UNRESOLVED"):
             yield f"{sent.kind} {sent.cid} was filled, and is {status or 'unknown to the record'}"
+
+
+def _filled_by_deals(end: Ending) -> Iterator[str]:
+    """What is said to be filled, and is not, or not as far."""
+    lots: dict[str, float] = defaultdict(float)
+    for row in end.fills:
+        lots[row["client_order_id"]] += row["volume"] if row["side"] == end.side_of(row["client_order_id"]) else 0.0
+    for row in end.orders:
+        told, deals = row["executed_volume"] or 0.0, lots[row["client_order_id"]]
+        if row["status"] == "FILLED" and row["kind"] not in ("SLTP", "CANCEL") and (not deals or abs(told - deals) > EPSILON):
+            yield f"{row['kind']} {row['client_order_id']} is filled with {told:g} lots, by its deals {deals:g}"
 
 
 def _net(end: Ending, recorded: Mapping[int, float]) -> Iterator[str]:
@@ -235,6 +272,7 @@ def ending_of(stage: "Stage", code: int) -> Ending:
         orders=rows("SELECT * FROM orders ORDER BY id"),
         events=rows("SELECT * FROM order_events ORDER BY seq"),
         fills=rows("SELECT * FROM fills"),
+        trades=rows("SELECT * FROM trades"),
         bars=rows("SELECT * FROM bars"),
         signals=rows("SELECT * FROM signals"),
         positions=rows("SELECT * FROM positions"),

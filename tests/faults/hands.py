@@ -112,7 +112,8 @@ def cancels(stage: "Stage", params: Params, point: str) -> None:
 
 
 def opens(stage: "Stage", params: Params, point: str) -> None:
-    reason = c.ORDER_REASON_EXPERT if params["magic"] else c.ORDER_REASON_CLIENT
+    program = params["magic"] or params.get("by") == "a program"
+    reason = c.ORDER_REASON_EXPERT if program else c.ORDER_REASON_CLIENT
     _deal(stage, params["side"], params["lots"], reason=reason, magic=params["magic"], comment="somebody else's")
 
 

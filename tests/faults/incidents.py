@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from Backtest.simulated_terminal import MarketEnded
+from tests.faults import stops
 
 if TYPE_CHECKING:
     from tests.faults.stage import Stage
@@ -73,7 +74,7 @@ def stop_file(stage: "Stage", params: Params, point: str) -> None:
     if path.exists():
         return
     path.mkdir() if name.endswith("/") else path.touch()
-    stage.stop_appeared(path, params["stays"])
+    stops.appeared(stage, path, params["stays"])
 
 
 def clock_steps(stage: "Stage", params: Params, point: str) -> None:

@@ -252,7 +252,7 @@ def moment_of(stage: "Stage", sent: Sent) -> Moment:
         now=stage.now,
         epoch=stage.epoch,
         follower=math.inf if marked is None else stage.follower(marked["bar_epoch"]),
-        clock_stepped=stage.now - stage.clock_stepped_at < 3700,
+        clock_stepped=stage.clock_has_stepped,
         lots=_lots(stage, status),
         positions=_count(stage, status),
         sends_last_minute=sum(stage.now - each.at < 60 for each in stage.sents),

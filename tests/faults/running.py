@@ -13,6 +13,7 @@ from Backtest.simulated_terminal import MarketEnded
 from Live.errors import LiveError
 from Live.live_trader import Chosen, LiveTrader, Watcher
 from Live.mt5_connector import OpenedTerminal
+from tests.faults import conduct, stops
 from tests.faults.case import Case
 from tests.faults.endings import at_end
 from tests.faults.incidents import SimKill
@@ -53,7 +54,7 @@ class _Turns(Watcher):
     def turned(self, trader: LiveTrader) -> None:
         stage = self._stage
         stage.tally.turns += 1
-        stage.breaches += at_turn(stage)
+        stage.breaches += [*at_turn(stage), *conduct.at_turn(stage)]
 
 
 def run_case(case: Case, folder: Path | None = None) -> Result:
@@ -122,7 +123,7 @@ def _play(stage: Stage) -> int:
     pause, code = FIRST_PAUSE, 0
     while True:
         turns = stage.tally.turns
-        stage.lift_stops()
+        stops.lift(stage)
         stage.reset()
         code = _one_trader(stage)
         stage.tally.exits[code] += 1

@@ -2,10 +2,8 @@
 
 import hashlib
 import math
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +14,9 @@ from Backtest.simulated_terminal.faults import FaultyTerminal
 from Backtest.simulated_terminal.faults.tickets import large, own
 from Live.clock import SystemClock
 from Live.live_trader import LiveTrader
-from tests.faults import tapes
+from tests.faults import conduct, tapes
 from tests.faults.case import Case
+from tests.faults.conduct import Conduct
 from tests.faults.engine import Armed, Engine
 from tests.faults.hands import Broker
 from tests.faults.incidents import SimKill, Trouble
@@ -26,11 +25,13 @@ from tests.faults.oracles import Breach, Sent, at_arrival, at_send
 from tests.faults.scenery import CANARY, SYMBOL, account_of, settings_of, strategy_of, symbol_of
 from tests.faults.scenes import SCENES
 from tests.faults.seams import Ledger, Line, TraderClock, kind_of_request
+from tests.faults.stops import Stop
 from tests.faults.strategies import WRONG, Step, rests
 
 # What the broker is, and not what goes wrong on a day: these stay when the others cease.
 _STAYS = frozenset(name for name, kind in TERMINAL_KINDS.items() if kind.rate is None) | {"deal_cancelled", "money_came"}
 RESTING_BARS = 3  # at the end, on which the strategy does nothing: what was sent before is settled then
+LATELY = 3700.0  # seconds
 MOST_CALLS = 60_000
 MOST_CALLS_AT_ONE_MOMENT = 3_000
 
@@ -44,17 +45,6 @@ class Standing(SystemClock):
 
     def now(self) -> datetime:
         return datetime(2024, 1, 1, tzinfo=UTC)
-
-
-@dataclass(slots=True)
-class Stop:
-    """A stop file, and what was sent since it has been there."""
-
-    path: Path
-    since: float
-    until: float
-    acknowledged: int  # events of a stop on record when it appeared
-    sends: int = 0
 
 
 @dataclass(slots=True)
@@ -108,6 +98,7 @@ class Stage:
         self.sending: Sent | None = None
         self.seen: dict[str, Any] = {}  # the last answers, by function
         self.asked_at: dict[str, float] = {}
+        self.conduct = Conduct(0.0)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._scene = SCENES.get(world.menu.removeprefix("scene: "))
         self._trace = hashlib.sha256()
@@ -161,7 +152,7 @@ class Stage:
         self.trouble, self.skew = None, 0.0
         self.clock_stepped_at = self.now if any(event.fault == "clock_steps" for event in self.case.plan) else -math.inf
         for stop in self.stops:
-            self._remove(stop)
+            stop.remove(self.now)
         for timer in sorted(self._timers):
             timer[2]()
         self._timers.clear()
@@ -184,16 +175,21 @@ class Stage:
         if self.tally.calls > MOST_CALLS or self._quiet_calls > MOST_CALLS_AT_ONE_MOMENT:
             raise Stuck(f"{self.tally.calls} calls, {self._quiet_calls} since time went on")
         self.asked_at[function] = self.now
+        self.conduct.does(function)
         self.tick()
 
     def passing(self, point: str) -> None:
         """The trader passes a point."""
+        if point == conduct.LOOK:
+            self.conduct.does(point)
         self.engine.passing(point)
 
     def moved(self, order: str, status: str) -> None:
         """An order's step is committed."""
         self.status[order] = status
         self.at_hand = (self.kinds.get(order, "?"), status)
+        self.conduct.does(status)
+        self.breaches += conduct.at_move(self, order, status)
         self.engine.reached(status)
 
     def sends(self, request: Mapping[str, Any]) -> None:
@@ -202,12 +198,14 @@ class Stage:
         self.sents.append(self.sending)
         for stop in self.stops:
             stop.sends += stop.path.exists()
-        self.breaches += at_send(self, self.sending)
+        self.breaches += [*at_send(self, self.sending), *conduct.at_send(self, self.sending)]
+        self.conduct.does(conduct.SEND)
 
     def answered(self, result: Any) -> None:
         """What the trader is told of what it sent."""
         assert self.sending is not None
         self.sending.retcode = getattr(result, "retcode", None)
+        self.conduct.returned[self.sending.cid] = self.now
         self.sending = None
 
     def arrived(self, request: Mapping[str, Any], result: Any) -> None:
@@ -234,6 +232,7 @@ class Stage:
     def saw(self, function: str, value: Any) -> None:
         """The trader has this answer."""
         self.seen[function] = value
+        self.conduct.sees(function, value, self.now)
 
     @property
     def trace(self) -> str:
@@ -290,27 +289,6 @@ class Stage:
                 return WRONG[armed.params["how"]]
         return None
 
-    def stop_appeared(self, path: Path, stays: float) -> None:
-        """Somebody has put the stop file there, and removes it some time later."""
-        seen = self.journal.rows("SELECT count(*) AS n FROM events WHERE event_type = 'KILL_SWITCH'")
-        stop = Stop(path, self.now, self.now + stays, seen[0]["n"] if seen else 0)
-        self.stops.append(stop)
-        self.later(stays, lambda: self._remove(stop))
-
-    @staticmethod
-    def _remove(stop: Stop) -> None:
-        if stop.path.is_dir():
-            stop.path.rmdir()
-        else:
-            stop.path.unlink(missing_ok=True)
-
-    def lift_stops(self) -> None:
-        """Once the files are gone, somebody resumes."""
-        path = self.config.audit_db_path
-        if path.exists() and not any(stop.path.exists() for stop in self.stops):
-            with closing(sqlite3.connect(path)) as db, db:
-                db.execute("UPDATE state SET value = 'null' WHERE key = 'stop'")
-
     # -- traders
 
     def reset(self) -> None:
@@ -318,6 +296,7 @@ class Stage:
         self.dead, self.asked, self.trading, self.down = False, False, True, 0.0
         self.trouble = None if self.trouble is None or self.trouble.left is None else self.trouble
         self.seen.clear()
+        self.conduct = Conduct(self.now)
 
     def settled(self) -> None:
         """A trader has settled what an earlier one left."""
@@ -345,6 +324,11 @@ class Stage:
 
     def _strategies_fail(self) -> bool:
         return any(event.fault == "strategy_fails" for event in self.case.plan)
+
+    @property
+    def clock_has_stepped(self) -> bool:
+        """Whether the trader's clock was set lately."""
+        return self.now - self.clock_stepped_at < LATELY
 
     @property
     def over(self) -> bool:
