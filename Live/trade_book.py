@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import Any
+from typing import Any, overload
 
 import pandas as pd
 
@@ -35,6 +35,37 @@ class Exit:
     def reason(self) -> str:
         """What closed it."""
         return EXIT_REASONS.get(self.deal.reason, f"reason {self.deal.reason}")
+
+
+class First(Sequence[ClosedTrade]):
+    """The first of many trades, seen and not copied: each bar of a warm-up has a number of its own, and all trades of years before it.
+
+    The trades may become more meanwhile, never others.
+    """
+
+    __slots__ = ("_seen", "_trades")
+
+    def __init__(self, trades: Sequence[ClosedTrade], count: int) -> None:
+        self._trades, self._seen = trades, range(min(count, len(trades)))
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    @overload
+    def __getitem__(self, index: int) -> ClosedTrade: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ClosedTrade]: ...
+
+    def __getitem__(self, index: int | slice) -> ClosedTrade | Sequence[ClosedTrade]:
+        if isinstance(index, slice):
+            return [self._trades[number] for number in self._seen[index]]
+        return self._trades[self._seen[index]]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as that of a list
 
 
 class TradeBook:
@@ -158,7 +189,7 @@ def account_of(facts: Mapping[str, Any], closed: Sequence[ClosedTrade]) -> Accou
     """The account that was put on record; `closed` are all trades that were closed since, and before."""
     trades = tuple(OpenTrade(ticket, size, price, pd.Timestamp(time), *rest) for ticket, size, price, time, *rest in facts["open"])
     orders = tuple(WaitingOrder(pd.Timestamp(bar), *rest) for bar, *rest in facts["orders"])
-    return Account(facts["cash"], trades, closed[: facts["closed"]], orders)
+    return Account(facts["cash"], trades, First(closed, facts["closed"]), orders)
 
 
 def _together(first: Deal, more: Deal) -> Deal:

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from Backtest.decisions import Account, ClosedTrade, OpenTrade, WaitingOrder
 from Live.audit_logger import to_json
 from Live.model import Deal, Magic, Position, Side, SymbolSpec, Ticket
-from Live.trade_book import TradeBook, account_of, facts_of, open_trade
+from Live.trade_book import First, TradeBook, account_of, facts_of, open_trade
 
 SPEC = SymbolSpec("EURUSD", 5, 1e-5, 1e-5, 1e5, 0.01, 0.01, 50.0, 0, 3, 2, "USD")
 
@@ -210,3 +211,27 @@ def test_an_account_on_record_is_read_as_it_was_shown() -> None:
     order = WaitingOrder(time, 2, -0.5, 1.2, None, 1.3, 1.1, [1, "a"])
     shown = Account(123.45, (OpenTrade(7, -3.0, 1.05, time, None, 1.0, {"a": 1}),), closed[:1], (order,))
     assert account_of(json.loads(to_json(facts_of(shown))), closed) == shown
+
+
+def test_the_first_trades_stay_the_same_when_more_are_closed() -> None:
+    closed = list(book_of(deal(1, 1, "IN"), deal(2, 1, "OUT"), deal(3, 2, "IN"), deal(4, 2, "OUT")).closed("EURUSD"))
+    one, more_than_there_are, all_of_them = First(closed, 1), First(closed, 9), list(closed)
+    closed.append(closed[0])
+    assert (list(one), list(more_than_there_are)) == (all_of_them[:1], all_of_them)
+    assert one == all_of_them[:1]
+    assert all_of_them[:1] == one
+    assert one != all_of_them
+    assert (one[0], one[-1], one[1:], more_than_there_are[1:]) == (all_of_them[0], all_of_them[0], [], all_of_them[1:])
+    with pytest.raises(IndexError):
+        one[1]
+
+
+def test_an_account_of_long_ago_does_not_copy_the_trades_before_it() -> None:
+    closed = [ClosedTrade(1, 1, 1.0, 1.0, 1.0, pd.Timestamp(0), pd.Timestamp(0), 0.0)] * 100_000
+    facts = facts_of(Account(0.0, (), closed))
+    tracemalloc.start()
+    accounts = [account_of(facts, closed) for _ in range(100)]
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert [len(account.closed) for account in accounts] == [100_000] * 100
+    assert taken < 100_000
