@@ -1,32 +1,26 @@
 """The one connection that writes the record (schema.sql). What cannot be recorded is not sent: failures raise RecordFailed."""
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from Backtest.decisions import Bar
 from Live.alert_kinds import Alert, of_event, of_order, position_closed, position_opened, signal_alert
 from Live.audit_logger.aside import keep_aside, read_back
+from Live.audit_logger.asked import Asked
 from Live.audit_logger.chain import Head, hash_of, head_of
 from Live.audit_logger.opening import SCHEMA_VERSION as SCHEMA_VERSION
 from Live.audit_logger.opening import open_record
-from Live.audit_logger.rows import deal_of, order_of, row_of_deal, row_of_intent, row_of_position, storable, to_json
+from Live.audit_logger.rows import row_of_deal, row_of_intent, row_of_position, storable, to_json
 from Live.clock import Clock
 from Live.errors import RecordFailed
-from Live.model import MOVES, AccountState, BarId, ClientOrderId, Deal, Intent, Order, Position, Slot, Status
+from Live.model import MOVES, AccountState, BarId, ClientOrderId, Deal, Intent, Position, Slot, Status
 from Live.redaction import redacted, redacted_json
 
 PUT_STATE = "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
-_SEEN = (
-    "SELECT bar_epoch, open, high, low, close, tick_volume, spread FROM {} "
-    "WHERE slot = ? AND symbol = ? AND timeframe = ? AND bar_epoch >= ?"
-)
 _ADD_HISTORY = (
     "INSERT INTO history (run_id, slot, symbol, timeframe, bar_epoch, open, high, low, close, tick_volume, spread, seen_at) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -39,7 +33,7 @@ FREE_TEXTS = frozenset({"message", "reason", "end_reason", "retcode_message"})
 FREE_JSON = frozenset({"params", "summary", "tag", "details"})
 
 
-class AuditLogger:
+class AuditLogger(Asked):
     """Opens the record at `path`, making it where there is none.
 
     Raises Misconfigured, in one sentence, when the file or its folder cannot be used. All times are the clock's.
@@ -139,18 +133,6 @@ class AuditLogger:
         row |= {"bar_time": bar.time.isoformat(), "bar_epoch": bar.epoch, **values}
         self._insert("bars", row)
 
-    def last_bar(self, slot: Slot, symbol: str, timeframe: str) -> int | None:
-        """The newest bar that was decided, its open in the server's seconds."""
-        sql = "SELECT max(bar_epoch) FROM bars WHERE slot = ? AND symbol = ? AND timeframe = ?"
-        value = self._value(sql, str(slot), symbol, timeframe)
-        return None if value is None else int(value)
-
-    def seen_bars(self, slot: Slot, symbol: str, timeframe: str, since: int) -> dict[int, Bar]:
-        """Every bar from `since` on (server seconds) that was decided or seen, by its open, as it was last seen."""
-        where = (str(slot), symbol, timeframe, since)
-        rows = [*self._rows(_SEEN.format("bars"), *where), *self._rows(_SEEN.format("history") + " ORDER BY id", *where)]
-        return {row[0]: Bar(*row) for row in rows}
-
     def add_history(self, slot: Slot, symbol: str, timeframe: str, bars: Iterable[Bar]) -> None:
         """Put down bars that are not decided upon, or that are not what was seen before."""
         chart = (self._run_id, str(slot), symbol, timeframe)
@@ -165,11 +147,6 @@ class AuditLogger:
         ends = {"first_epoch": bars[0].epoch, "last_epoch": bars[-1].epoch} if bars else {}
         row = {"timestamp": self._now(), "run_id": self._run_id, "slot": str(slot), "symbol": symbol, "timeframe": timeframe, **ends}
         self._insert("warm_ups", {**row, "bars": len(bars), "history_id": newest, "spec": to_json(spec)})
-
-    def accounts_shown(self, slot: Slot, symbol: str, timeframe: str, since: int) -> dict[int, dict[str, Any]]:
-        """What the strategy was shown of its account, by the open of the bar (server seconds), from `since` on."""
-        sql = "SELECT bar_epoch, shown FROM bars WHERE slot = ? AND symbol = ? AND timeframe = ? AND bar_epoch >= ? AND shown IS NOT NULL"
-        return {row["bar_epoch"]: json.loads(row["shown"]) for row in self._rows(sql, str(slot), symbol, timeframe, since)}
 
     def add_indicators(self, slot: Slot, symbol: str, timeframe: str, lines: Iterable[Mapping[str, Any]]) -> None:
         """Put down what the strategy declared with self.I; the values on each bar are in the same order."""
@@ -204,126 +181,17 @@ class AuditLogger:
                 keep_aside(self._spill, entry, self._secrets)
             raise
 
-    def order(self, order_id: str) -> Order | None:
-        """What has become of an intent."""
-        return next(iter(self._orders("client_order_id = ?", order_id)), None)
-
-    def request_sent(self, order_id: str) -> Mapping[str, Any]:
-        """What was put down just before the last attempt to send an order; empty when there was none."""
-        sql = "SELECT payload FROM order_events WHERE client_order_id = ? AND to_status = 'SUBMITTED' ORDER BY seq DESC LIMIT 1"
-        found: dict[str, Any] = json.loads(self._value(sql, order_id) or "{}")
-        return found
-
-    def order_by_key(self, key: str) -> Order | None:
-        """The order whose key is this, or begins like it; None also where several do."""
-        found = self._orders("order_key >= ? AND order_key < ?", key, key + "~")
-        return found[0] if len(found) == 1 else None
-
-    def order_by_ticket(self, slot: Slot, ticket: int) -> Order | None:
-        """Our order that has this MetaTrader order ticket."""
-        return next(iter(self._orders("slot = ? AND mt5_order_id = ?", str(slot), ticket)), None)
-
-    def orders_of(self, bar: BarId) -> list[Order]:
-        """Our orders that were decided on this bar, oldest first."""
-        where = "slot = ? AND symbol = ? AND timeframe = ? AND bar_epoch = ?"
-        return self._orders(where, str(bar.slot), bar.symbol, bar.timeframe, bar.epoch)
-
-    def is_newest(self, intent: Intent) -> bool:
-        """Whether no later order of this kind was put down for the same position."""
-        sql = "SELECT client_order_id FROM orders WHERE slot = ? AND kind = ? AND position_ticket = ? ORDER BY id DESC LIMIT 1"
-        return bool(self._value(sql, str(intent.bar.slot), intent.kind.value, intent.position) == intent.order_id)
-
-    def orders_about(self, slot: Slot, position: int) -> list[Order]:
-        """Our orders that close or protect this position, oldest first."""
-        return self._orders("slot = ? AND position_ticket = ?", str(slot), position)
-
-    def levels_seen(self, slot: Slot) -> list[tuple[int, float | None, float | None]]:
-        """Ticket, stop loss and take profit of each position, as they were last put down."""
-        return [tuple(row) for row in self._rows("SELECT ticket, sl, tp FROM positions WHERE slot = ?", str(slot))]
-
-    def orders_with(self, statuses: Iterable[Status], slot: Slot | None) -> list[Order]:
-        """Our orders in these states, oldest first; those of all slots where none is given."""
-        names = [status.value for status in statuses]
-        marks = ",".join("?" * len(names))
-        return self._orders(f"status IN ({marks}) AND slot = coalesce(?, slot)", *names, None if slot is None else str(slot))
-
-    def count_entries(self, slot: Slot, since: datetime) -> int:
-        """Entries that reached the broker since then, or may have."""
-        refused = (Status.PENDING, Status.DENIED, Status.EXPIRED, Status.CANCELLED, Status.FAILED, Status.ABSENT)
-        marks = ",".join("?" * len(refused))
-        sql = f"SELECT count(*) FROM orders WHERE slot = ? AND kind IN ('ENTRY', 'PENDING') AND timestamp >= ? AND status NOT IN ({marks})"  # noqa: S608
-        return int(self._value(sql, str(slot), since.isoformat(), *(status.value for status in refused)))
-
-    def failures_in_a_row(self, slot: Slot, since: datetime) -> int:
-        """Entries since then that were sent and refused, or did not arrive, and none of which came through after the first of them."""
-        sql = (
-            "SELECT status FROM orders WHERE slot = ? AND kind IN ('ENTRY', 'PENDING') AND attempts > 0 AND timestamp >= ? "
-            "AND status NOT IN ('SUBMITTED', 'UNKNOWN') ORDER BY id DESC"
-        )
-        statuses = (row[0] for row in self._rows(sql, str(slot), since.isoformat()))
-        return sum(1 for _ in takewhile(lambda status: status in ("FAILED", "ABSENT"), statuses))
-
-    def count_exits(self, slot: Slot, reason: int, since: datetime) -> int:
-        """Deals since then that something else than an order of ours has made (DEAL_REASON_*)."""
-        sql = "SELECT count(DISTINCT deal_ticket) FROM fills WHERE slot = ? AND reason = ? AND timestamp >= ?"
-        return int(self._value(sql, str(slot), reason, since.isoformat()))
-
-    def count_sends(self, slot: Slot, since: datetime) -> int:
-        """Attempts to send anything since then."""
-        sql = (
-            "SELECT count(*) FROM order_events AS e JOIN orders AS o USING (client_order_id) "
-            "WHERE e.to_status = 'SUBMITTED' AND e.timestamp >= ? AND o.slot = ?"
-        )
-        return int(self._value(sql, since.isoformat(), str(slot)))
-
-    def times_of(self, event_type: str, since: datetime) -> list[datetime]:
-        """When events of a kind have been since then, in the order of time."""
-        sql = "SELECT timestamp FROM events WHERE event_type = ? AND timestamp >= ? ORDER BY timestamp"
-        return [datetime.fromisoformat(row[0]) for row in self._rows(sql, event_type, since.isoformat())]
-
-    def execution_counts(self, slot: Slot) -> dict[str, int]:
-        """Number of orders in each status."""
-        rows = self._rows("SELECT status, count(*) AS n FROM orders WHERE slot = ? GROUP BY status", str(slot))
-        return {row["status"]: row["n"] for row in rows}
-
     # what the broker did
 
     def add_fill(self, deal: Deal, slot: Slot, order_id: str | None) -> None:
         """Put down a deal; a second time changes nothing."""
         self._add_once("fills", {"run_id": self._run_id, **row_of_deal(deal, slot, order_id)}, position_opened)
 
-    def filled(self, order: Order) -> tuple[float, float]:
-        """Lots of an order's deals that are on record, and their average price; (0.0, 0.0) where there are none."""
-        sql = "SELECT coalesce(sum(volume), 0.0), coalesce(sum(volume * price), 0.0) FROM fills WHERE client_order_id = ? AND side = ?"
-        lots, worth = self._rows(sql, order.intent.order_id, order.intent.side.value)[0]
-        return round(lots, 8), worth / lots if lots else 0.0
-
-    def deals(self, slot: Slot) -> list[Deal]:
-        """All our deals, oldest first; what a deal closes comes before what it opens."""
-        sql = "SELECT * FROM fills WHERE slot = ? ORDER BY timestamp, deal_ticket, entry DESC, position_id"
-        return [deal_of(row) for row in self._rows(sql, str(slot))]
-
-    def deal(self, slot: Slot, ticket: int) -> Deal | None:
-        """One of them."""
-        rows = self._rows("SELECT * FROM fills WHERE slot = ? AND deal_ticket = ? LIMIT 1", str(slot), ticket)
-        return deal_of(rows[0]) if rows else None
-
-    def newest_deal(self, slot: Slot) -> Deal | None:
-        """The last of them."""
-        rows = self._rows("SELECT * FROM fills WHERE slot = ? ORDER BY timestamp DESC, deal_ticket DESC LIMIT 1", str(slot))
-        return deal_of(rows[0]) if rows else None
-
     def add_trade(self, values: Mapping[str, Any], *, tag: object) -> None:
         """Put down a closed trade; the closing deal names it, so it counts once. Its money is rounded to 8 decimals."""
         money = {name: round(values[name], MONEY_DECIMALS) for name in ("profit", "commission", "swap", "net_profit")}
         row = {"run_id": self._run_id, **values, **money, "tag": None if tag is None else to_json(tag)}
         self._add_once("trades", row, position_closed)
-
-    def day_results(self, slot: Slot, since: datetime, before: datetime) -> tuple[int, float, int]:
-        """Trades that were closed in this stretch of time, their net profit, and how many positions are open now."""
-        sql = "SELECT count(*), coalesce(sum(net_profit), 0.0) FROM trades WHERE slot = ? AND timestamp >= ? AND timestamp < ?"
-        trades, profit = self._rows(sql, str(slot), since.isoformat(), before.isoformat())[0]
-        return trades, profit, int(self._value("SELECT count(*) FROM positions WHERE slot = ?", str(slot)))
 
     def put_positions(self, slot: Slot, positions: Mapping[Position, float | None]) -> None:
         """What we hold now, in place of what we held before; with each what it makes at its stop loss, where that is known."""
@@ -348,25 +216,11 @@ class AuditLogger:
         money = {"balance": account.balance, "equity": account.equity, "margin": account.margin, "free_margin": account.margin_free}
         self._insert("account_snapshots", {**row, **money, "profit": account.profit})
 
-    def last_equity(self, slot: Slot, since: datetime, before: datetime) -> tuple[float, datetime] | None:
-        """The equity that was last put down in this stretch of time, and when; None when none was."""
-        sql = (
-            "SELECT equity, timestamp FROM account_snapshots JOIN runs USING (run_id) "
-            "WHERE slot = ? AND timestamp >= ? AND timestamp < ? ORDER BY timestamp DESC, id DESC LIMIT 1"
-        )
-        found = self._rows(sql, str(slot), since.isoformat(), before.isoformat())
-        return (float(found[0][0]), datetime.fromisoformat(found[0][1])) if found else None
-
     def set_state(self, **values: Any) -> None:
         """Say what is true now; see `state` in schema.sql."""
         rows = [(key, redacted_json(to_json(value), self._secrets()), self._now()) for key, value in values.items()]
         with self.transaction(durable=False):
             self._db.executemany(PUT_STATE, rows)
-
-    def state(self, key: str) -> Any:
-        """What was last said to be true; None when nothing was."""
-        value = self._value("SELECT value FROM state WHERE key = ?", key)
-        return None if value is None else json.loads(value)
 
     def _move(self, order_id: ClientOrderId, to: Status, payload: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
         with self.transaction(durable=True):
@@ -395,9 +249,6 @@ class AuditLogger:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
-    def _orders(self, where: str, *values: Any) -> list[Order]:
-        return [order_of(row) for row in self._rows(f"SELECT * FROM orders WHERE {where} ORDER BY id", *values)]  # noqa: S608 - our own conditions
-
     def _append_move(self, order_id: str, attempt: int, step: tuple[Status | None, Status], payload: Mapping[str, Any]) -> None:
         old, to = step
         row = {
@@ -408,7 +259,7 @@ class AuditLogger:
             "from_status": None if old is None else old.value,
             "to_status": to.value,
             "payload": redacted_json(to_json(payload), self._secrets()),
-            "prev_hash": self._value("SELECT hash FROM order_events ORDER BY seq DESC LIMIT 1") or "",
+            "prev_hash": head_of(self._db).hash,
         }
         digest = hash_of(row)
         self._head = Head(self._insert("order_events", {**row, "hash": digest}), digest)
@@ -444,15 +295,6 @@ class AuditLogger:
         if name in FREE_TEXTS:
             return redacted(value, self._secrets(), numbers=False)
         return redacted_json(value, self._secrets()) if name in FREE_JSON and value is not None else value
-
-    def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        try:
-            return self._db.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
-            raise RecordFailed(f"the record {self.path} cannot be read: {error}") from error
-
-    def _value(self, sql: str, *values: Any) -> Any:
-        return next((row[0] for row in self._rows(sql, *values)), None)
 
     def _now(self) -> str:
         return self._clock.now().isoformat()

@@ -23,11 +23,11 @@ class Deals:
         self.net = NetAccount(record, slot, symbols) if connector.netting else None
         self.slot = slot
         self._connector, self._record, self._slot = connector, record, slot
-        self._tags: dict[int, object] = {}
+        self._tags = record.tags(slot)
         self._specs: dict[str, SymbolSpec] = {}
         self.given_up = frozenset[int](record.state(f"acknowledged {slot}") or ())  # tickets of positions that a person has released
         for deal in record.deals(slot):
-            self.book.add(deal, self.spec(deal.symbol), self.tag_of(deal.position_id))
+            self.book.add(deal, self.spec(deal.symbol), self._tags.get(deal.position_id))
             if self.net is not None:
                 self.net.book.add(deal)
 
