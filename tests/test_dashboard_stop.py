@@ -144,7 +144,16 @@ def shown(token: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("path", ["/api/status", "/api/v1/orders", "/orders/1", "/api/v1/stream", "/health", "/nowhere", "/api/v1/session"])
 def test_without_the_token_nothing_is_told(guarded: FlaskClient, path: str) -> None:
-    for headers in ({}, shown(""), shown("wrong"), shown("é"), {"Authorization": TOKEN}, {"Cookie": "algoagent=0"}, {"Cookie": ";=;\x01"}, {"Cookie": "algoagent=é"}):
+    for headers in (
+        {},
+        shown(""),
+        shown("wrong"),
+        shown("é"),
+        {"Authorization": TOKEN},
+        {"Cookie": "algoagent=0"},
+        {"Cookie": ";=;\x01"},
+        {"Cookie": "algoagent=é"},
+    ):
         answer = guarded.get(path, headers=headers)
         assert (answer.status_code, answer.data) == (401, b"")
         assert HEADERS.items() <= dict(answer.headers).items()

@@ -1,175 +1,167 @@
 """How long a start takes with a long journal: from the process's start until the record and the terminal agree.
 
-    python -m tests.bench.bench_recovery [--events 1000000]
+    python -m tests.bench.bench_recovery [--events 1000000] [--beside 1000] [--keep FOLDER]
 
-Makes a record of so many order events in a folder for temporary files, and starts the trader on it.
+Makes two records (long_record.py), each in a folder of its own with the simulated account that it is of, and starts the trader on
+each in a process of its own: two orders are open, one of which has reached the broker. `--keep` leaves them in a folder, and
+starts on copies of what is there already.
 """
 
 import argparse
-import itertools
 import json
-import sqlite3
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backtesting import Strategy
+from rich.console import Console
+from rich.table import Table
 
-from Live.audit_logger.chain import hash_of
-from Live.audit_logger.opening import SCHEMA_VERSION, schema
-from Live.audit_logger.rows import to_json
-from Live.live_trader import Chosen, LiveTrader, Watcher
-from tests.live_runs import LOGIN, WIDE_OPEN, eurusd, loaded, settings, simulated
-
-STEPS = (None, "PENDING", "SUBMITTED", "PLACED", "FILLED")
-START = datetime(2010, 1, 4, tzinfo=UTC)
-SLOT = f"{LOGIN}@Simulated-Demo/idle/123456"
-REQUEST = {"action": 1, "symbol": "EURUSD", "volume": 0.1, "type": 0, "price": 1.245, "deviation": 20, "magic": 123456, "type_filling": 1}
+SETTLED = "all of it"  # the stages before it are the recovery
+WIDTH = 120  # of the table
+STEPS_OF_AN_ORDER = 4
+Figures = dict[str, tuple[float, float]]  # by stage: seconds of the wall's clock, and of the processor's
 
 
-class Idle(Strategy):
-    """Decides nothing."""
+class Stages:
+    """Seconds by stage; what a stage calls that is a stage of its own does not count twice."""
 
-    def init(self) -> None:
-        """Nothing to draw."""
+    def __init__(self, began: float) -> None:
+        self.seconds: Figures = {"the process, and what it imports": (time.time() - began, time.process_time())}
+        self._inner = [(0.0, 0.0)]
 
-    def next(self) -> None:
-        """Nothing to do."""
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """A stage; several with one name are added up."""
+        self._inner.append((0.0, 0.0))
+        began = (time.perf_counter(), time.process_time())
+        try:
+            yield
+        finally:
+            whole = (time.perf_counter() - began[0], time.process_time() - began[1])
+            inner, before = self._inner.pop(), self.seconds.get(name, (0.0, 0.0))
+            self.seconds[name] = (before[0] + whole[0] - inner[0], before[1] + whole[1] - inner[1])
+            self._inner[-1] = (self._inner[-1][0] + whole[0], self._inner[-1][1] + whole[1])
 
+    def watch(self, owner: Any, function: str, name: str) -> None:
+        """Make a function of a class a stage."""
+        real: Callable[..., Any] = getattr(owner, function)
 
-class _Stop(Exception):
-    """All is settled."""
+        def timed(*args: Any, **options: Any) -> Any:
+            with self.of(name):
+                return real(*args, **options)
 
-
-class _Settled(Watcher):
-    def started(self, trader: LiveTrader) -> None:
-        raise _Stop
+        setattr(owner, function, timed)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the record, start on it in a process of its own, and print what took how long."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--start-on", type=Path, help=argparse.SUPPRESS)
+    """Make the records, start on each, and print what took how long."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000, help="rows of the journal")
+    parser.add_argument("--beside", type=int, default=1_000, help="rows of the journal that it is compared with")
+    parser.add_argument("--keep", type=Path, help="a folder for what is made")
+    parser.add_argument("--start-on", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.start_on:
-        start_on(given.start_on)
+        start_on(Path(given.start_on[0]), Stages(float(given.start_on[1])))
         return
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make_record(folder / "audit.db", given.events // 8 * 2)
-        size = (folder / "audit.db").stat().st_size / 1e6
-        print(f"a record of {given.events:,} order events, {size:,.0f} MB")  # noqa: T201
-        for which in ("first start", "second start"):
-            began = time.perf_counter()
-            command = [sys.executable, "-m", "tests.bench.bench_recovery", "--start-on", name]
-            told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-            print(f"{which}: {time.perf_counter() - began:.1f} s from the process's start until all is settled; of these {told}")  # noqa: T201
+        folder = given.keep or Path(name)
+        short, long = (measured(folder, events) for events in (given.beside, given.events))
+    tell(short, long, given)
 
 
-def start_on(folder: Path) -> None:
-    """Start the trader on the record in a folder; print the seconds of its parts as JSON."""
-    strategy = loaded(Idle)
-    config = settings(folder, **WIDE_OPEN)
-    opened = simulated(folder, {"EURUSD": eurusd(100)}, strategy)
-    trader = LiveTrader(config, Chosen(strategy, {}), opened, watcher=_Settled())
-    began = time.perf_counter()
+def measured(folder: Path, events: int) -> Figures:
+    """Start on a record of so many events; seconds by stage."""
+    made = folder / str(events)
+    if not made.exists():
+        make(made, events)
+    with tempfile.TemporaryDirectory() as name:
+        shutil.copytree(made, name, dirs_exist_ok=True)
+        command = [sys.executable, "-m", "tests.bench.bench_recovery", "--start-on", name, str(time.time())]
+        told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    found: Figures = json.loads(told.splitlines()[-1])
+    return found
+
+
+def make(folder: Path, events: int) -> None:
+    """A record of so many events, and its account; under its name only when it is whole."""
+    from tests.bench.long_record import History, make_account, make_record
+
+    history = History(events // STEPS_OF_AN_ORDER // 2 * 2)
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    make_record(part / "audit.db", history)
+    make_account(part, history)
+    part.replace(folder)
+
+
+def start_on(folder: Path, stages: Stages) -> None:
+    """Start the trader on the record in a folder, up to its first turn; print the seconds of its stages as JSON."""
+    with stages.of("the process, and what it imports"):
+        from Live.live_trader import Chosen, LiveTrader
+        from tests.bench import long_record
+        from tests.live_runs import WIDE_OPEN, loaded, settings
+    _watch(stages)
+    strategy = loaded(long_record.Idle)
+    config = settings(folder, timeframe="M5", symbols="EURUSD", **WIDE_OPEN)
+    with stages.of("the simulated broker reads its books"):
+        opened = long_record.opened_terminal(folder)
+    trader = LiveTrader(config, Chosen(strategy, {}), opened)
     with trader._resources:
-        trader._start()
-        record = time.perf_counter()
-        try:
+        with stages.of("the rest of the start"):
+            trader._start()
             trader._take_up()
-        except _Stop:
-            print(json.dumps({"record and deals": round(record - began, 1), "settled": round(time.perf_counter() - record, 1)}))  # noqa: T201
+        left = trader.executor.has_open_questions()
+        stages.seconds[SETTLED] = (0.0, 0.0)
+        with stages.of("first turn, with the strategy's warm-up"):
+            trader._turn()
+    assert not left, "an order is still open"
+    print(json.dumps(stages.seconds))  # noqa: T201 - what the process is asked for
 
 
-def make_record(path: Path, orders: int) -> None:
-    """So many orders of four steps each, every second of them the close of the one before."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; {schema()} PRAGMA user_version = {SCHEMA_VERSION};")
-        db.execute("BEGIN")
-        run = dict.fromkeys("strategy_file strategy_class strategy_sha256".split(), "x") | dict.fromkeys(
-            ("params", "settings", "versions"), "{}"
-        )
-        who = {"slot": SLOT, "mode": "DRY", "terminal": "simulated", "login": LOGIN, "server": "Simulated-Demo", "strategy_id": "idle"}
-        _add(db, "runs", [{"run_id": 1, "started_at": START.isoformat(), "initial_balance": 10_000.0, **who, **run}])
-        _add(db, "orders", (_order(number) for number in range(orders)))
-        _add(db, "order_events", _events(orders))
-        _add(db, "fills", (_fill(number) for number in range(orders)))
-        _add(db, "trades", (_trade(number) for number in range(1, orders, 2)))
-        db.execute("COMMIT")
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+def _watch(stages: Stages) -> None:
+    from Live.audit_logger import AuditLogger
+    from Live.order_executor.settlement import Settlement
+    from Live.state_manager import StateManager
+    from Live.state_manager.deals import Deals
+
+    stages.watch(AuditLogger, "__init__", "the record is opened and looked at")
+    stages.watch(Deals, "__init__", "all deals on record are booked again")
+    stages.watch(StateManager, "sync", "the terminal is compared")
+    stages.watch(Settlement, "settle", "open orders are settled")
 
 
-def _add(db: sqlite3.Connection, table: str, rows: Any) -> None:
-    rows = iter(rows)
-    first = next(rows)
-    sql = f"INSERT INTO {table} ({', '.join(first)}) VALUES ({', '.join('?' * len(first))})"
-    db.execute(sql, tuple(first.values()))
-    db.executemany(sql, (tuple(row.values()) for row in rows))
+def tell(short: Figures, long: Figures, given: argparse.Namespace) -> None:
+    """Print the seconds of both starts, and how many times as long the processor takes with the long journal."""
+    title = f"from the process's start until all is settled: {given.events:,} order events, and {given.beside:,}; CPU: of the processor"
+    table = Table("stage", title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for heading in ("seconds", "CPU", "seconds", "CPU", "ratio of CPU"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    names = list(long)
+    until = names.index(SETTLED)
+    recovery = names[:until]
+    for name in recovery:
+        _row(table, name, long[name], short[name])
+    _row(table, SETTLED, *(_sum(found, recovery) for found in (long, short)))
+    for name in names[until + 1 :]:
+        _row(table, f"then: {name}", long[name], short[name])
+    Console(width=WIDTH).print(table)
 
 
-def _at(number: int) -> datetime:
-    return START + timedelta(minutes=5 * number)
+def _row(table: Table, name: str, long: tuple[float, float], short: tuple[float, float]) -> None:
+    ratio = f"{long[1] / short[1]:,.1f}" if short[1] else ""
+    table.add_row(name, *(f"{seconds:,.2f}" for seconds in (*long, *short)), ratio)
 
 
-def _order(number: int) -> dict[str, Any]:
-    at, closes = _at(number), number % 2
-    names = {
-        "client_order_id": f"ORDER{number}",
-        "order_key": f"k{number}",
-        "run_id": 1,
-        "slot": SLOT,
-        "strategy_id": "idle",
-        "magic": 123456,
-    }
-    bar = {"symbol": "EURUSD", "timeframe": "M5", "bar_time": at.isoformat(), "bar_epoch": int(at.timestamp())}
-    what = {"kind": "EXIT" if closes else "ENTRY", "leg": "0", "side": "SELL" if closes else "BUY", "order_type": "MARKET", "volume": 0.1}
-    done = {"status": "FILLED", "attempts": 1, "mt5_order_id": number + 1, "executed_volume": 0.1, "request": to_json(REQUEST)}
-    return {
-        "timestamp": at.isoformat(),
-        "updated_at": at.isoformat(),
-        **names,
-        **bar,
-        **what,
-        **done,
-        "position_ticket": number if closes else None,
-    }
-
-
-def _events(orders: int) -> Iterator[dict[str, Any]]:
-    head = ""
-    for number in range(orders):
-        at = _at(number).isoformat()
-        for old, to in itertools.pairwise(STEPS):
-            payload = to_json({"request": REQUEST, "before": []}) if to == "SUBMITTED" else "{}"
-            row = {"timestamp": at, "run_id": 1, "client_order_id": f"ORDER{number}", "attempt": int(to != "PENDING"), "from_status": old}
-            row |= {"to_status": to, "payload": payload, "prev_hash": head}
-            head = hash_of(row)
-            yield {**row, "hash": head}
-
-
-def _fill(number: int) -> dict[str, Any]:
-    at, closes = _at(number), number % 2
-    position = number if closes else number + 1
-    names = {"slot": SLOT, "deal_ticket": number + 1, "timestamp": at.isoformat(), "epoch": int(at.timestamp()), "run_id": 1}
-    of = {"order_ticket": number + 1, "position_id": position, "client_order_id": f"ORDER{number}", "symbol": "EURUSD"}
-    what = {"side": "SELL" if closes else "BUY", "entry": "OUT" if closes else "IN", "volume": 0.1, "price": 1.245, "profit": float(closes)}
-    return {**names, **of, **what, "commission": 0.0, "swap": 0.0, "fee": 0.0, "reason": 3, "magic": 123456, "comment": f"k{number}"}
-
-
-def _trade(number: int) -> dict[str, Any]:
-    at, opened = _at(number).isoformat(), _at(number - 1).isoformat()
-    times = {"timestamp": at, "run_id": 1, "slot": SLOT, "strategy_id": "idle", "symbol": "EURUSD", "side": "BUY"}
-    what = {"entry_time": opened, "exit_time": at, "entry_price": 1.245, "exit_price": 1.245, "volume": 0.1, "size": 10_000.0}
-    money = {"profit": 1.0, "commission": 0.0, "swap": 0.0, "net_profit": 1.0, "duration_seconds": 300.0}
-    return {**times, **what, **money, "exit_reason": "strategy", "position_ticket": number, "exit_deal": number + 1}
+def _sum(found: Figures, names: Sequence[str]) -> tuple[float, float]:
+    return sum(found[name][0] for name in names), sum(found[name][1] for name in names)
 
 
 if __name__ == "__main__":
