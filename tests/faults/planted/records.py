@@ -4,6 +4,7 @@ from tests.faults.planted.bug import Bug
 from tests.faults.planted.patching import Schema, edit
 
 WRITER = "Live.audit_logger.writer:AuditLogger."
+ASKED = "Live.audit_logger.asked:Asked."
 DEALS = "Live.state_manager.deals:Deals."
 MANAGER = "Live.state_manager.manager:StateManager."
 SPEC = "Live.model:SymbolSpec."
@@ -57,17 +58,17 @@ BUGS = (
     Bug(
         "entries of the day in memory",
         "counts the day's entries from its start on",
-        (edit(WRITER + "count_entries", "WHERE slot = ? AND kind", f"WHERE {THIS_RUN} AND slot = ? AND kind"),),
+        (edit(ASKED + "count_entries", "WHERE slot = ? AND kind", f"WHERE {THIS_RUN} AND slot = ? AND kind"),),
     ),
     Bug(
         "sends of the minute in memory",
         "counts the minute's sends from its start on",
-        (edit(WRITER + "count_sends", "AND o.slot = ?", f"AND o.slot = ? AND e.{THIS_RUN}"),),
+        (edit(ASKED + "count_sends", "AND o.slot = ?", f"AND o.slot = ? AND e.{THIS_RUN}"),),
     ),
     Bug(
         "waiting entries not counted",
         "does not count orders that wait among the day's entries",
-        (edit(WRITER + "count_entries", "kind IN ('ENTRY', 'PENDING')", "kind IN ('ENTRY')"),),
+        (edit(ASKED + "count_entries", "kind IN ('ENTRY', 'PENDING')", "kind IN ('ENTRY')"),),
     ),
     Bug(
         "fills without identity",
@@ -97,8 +98,8 @@ BUGS = (
         (
             edit(
                 WRITER + "_append_move",
-                '"SELECT hash FROM order_events ORDER',
-                'f"SELECT hash FROM order_events WHERE run_id = {self._run_id} ORDER',
+                "head_of(self._db).hash",
+                'self._value("SELECT hash FROM order_events WHERE run_id = ? ORDER BY seq DESC LIMIT 1", self._run_id) or ""',
             ),
         ),
     ),
