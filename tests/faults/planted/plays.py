@@ -102,7 +102,7 @@ PLAYS: Mapping[str, Case | Cell] = {
     "all positions are ours": trading("market", after(EARLY, "hand_opens", magic=0, lots=0.01, side=0)),
     "ours by the magic number": trading("market", after(EARLY, "twin")),
     "closes by their magic number": trading("market", after(0.0, "magic_missing", deals="closing"), calendar="wild"),
-    "positions gone with a failed query": trading("market", ({"chance": 0.05}, "no_answer", {"times": 1})),
+    "positions gone with a failed query": play("entry", ({"call": "positions_get", "number": 25}, "no_answer", {"times": 1})),
     "history up to now": trading("market", after(0.0, "window_off", hours=3)),
     "lots rounded up": trading("market", on_bar(0, "size tiny")),
     "smallest order forced": trading("market", on_bar(0, "size tiny")),
