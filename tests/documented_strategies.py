@@ -6,6 +6,8 @@ Time Frames, Parameter Heatmap, Trading with Machine Learning. Each is a file of
 
 from pathlib import Path
 
+from Backtest.bars import Timeframe
+
 _HEAD = '''"""One of the documentation's kinds of strategies."""
 import numpy as np
 import pandas as pd
@@ -148,9 +150,19 @@ DOCUMENTED = {
 }
 
 
+def slower_than(timeframe: Timeframe) -> str:
+    """The rule of a slower timeframe."""
+    seconds = timeframe.seconds
+    return "W-FRI" if seconds >= 86_400 else "D" if seconds >= 3_600 else "h"
+
+
+def source(name: str, *, settings: str, slower: str) -> str:
+    """The text of that strategy's file; `settings` stand in its BACKTEST, `slower` is the rule of the slower timeframe."""
+    return _HEAD.format(settings=settings) + DOCUMENTED[name][1].replace("RULE", repr(slower))
+
+
 def write(folder: Path, name: str, *, cash: float, slower: str) -> Path:
-    """A file with that strategy in the folder; `cash` that pays for the prices, `slower` the rule of the slower timeframe."""
-    settings, text = DOCUMENTED[name]
+    """A file with that strategy in the folder, with its own settings and `cash` that pays for the prices."""
     file = folder / f"{name}.py"
-    file.write_text(_HEAD.format(settings=f"cash={cash}, {settings}") + text.replace("RULE", repr(slower)), encoding="utf-8")
+    file.write_text(source(name, settings=f"cash={cash}, {DOCUMENTED[name][0]}", slower=slower), encoding="utf-8")
     return file

@@ -3,6 +3,10 @@
 With them go the kinds of strategies that backtesting.py's documentation teaches. The prices are those in the box and the bars
 of `--prices FOLDER`, without it those in `shared/data` beside the project's; of each the newest 5,000 (`--newest`). `--quick`
 takes few bars and only the prices in the box. The exit code is 1 where anything differs.
+
+`--wide` has every strategy of the tests instead, each in every combination of `hedging`, `exclusive_orders`, `trade_on_close`
+and kind of commission, on a stretch of `--bars` bars of all prices. `--shard I/N` does one of N parts of that: each part holds
+what the others do not, and of as many parts as there are prices each has every strategy in every combination.
 """
 
 import argparse
@@ -11,6 +15,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +27,13 @@ from Backtest.bars import BUILTIN, builtin_prices, is_ticks, read_bars_or_ticks,
 from Backtest.errors import BadInput
 from Live.config import PROJECT_ROOT
 from Live.verify import compare
-from tests.documented_strategies import DOCUMENTED, write
+from tests.documented_strategies import DOCUMENTED, slower_than, write
+from tests.wide_strategies import WAYS, WIDE, write_wide
 
-NEWEST, QUICK = 5_000, 700
+NEWEST, QUICK, WIDE_BARS = 5_000, 700, 150
 CODES = PROJECT_ROOT / "Backtest" / "codes"
 FURTHER = PROJECT_ROOT.parent / "shared" / "data"
+Told = Callable[[str, int, int], None]  # what is compared, how many rows are done, and of how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +80,9 @@ def prices_of(folder: Path | None, newest: int) -> Iterator[Prices | str]:
 def strategies_for(prices: Prices, folder: Path) -> Iterator[Path]:
     """The strategy files in the box, and one of each documented kind that can pay for these prices."""
     yield from sorted(CODES.glob("*.py"))
-    seconds = timeframe_of(prices.bars).seconds
-    slower = "W-FRI" if seconds >= 86_400 else "D" if seconds >= 3_600 else "h"
     cash = float(max(10_000, round(prices.bars["High"].max() * 20, -3)))
     for name in DOCUMENTED:
-        yield write(folder, name, cash=cash, slower=slower)
+        yield write(folder, name, cash=cash, slower=slower_than(timeframe_of(prices.bars)))
 
 
 def compared(strategy: Path, prices: Prices) -> Row:
@@ -97,8 +102,8 @@ def settings_of(strategy: Path) -> str:
     return next(lines, "").partition("=")[2].strip().removeprefix("dict(").removesuffix(")")
 
 
-def campaign(all_prices: Sequence[Prices], told: Callable[[str, int, int], None] = lambda *_: None) -> Iterator[Row]:
-    """All rows, in the order of the prices; `told` hears what is compared next, how many rows are done, and of how many."""
+def campaign(all_prices: Sequence[Prices], told: Told = lambda *_: None) -> Iterator[Row]:
+    """All rows, in the order of the prices."""
     with tempfile.TemporaryDirectory(prefix="campaign_") as written:
         done, total = 0, len(all_prices) * (len(list(CODES.glob("*.py"))) + len(DOCUMENTED))
         for prices in all_prices:
@@ -108,32 +113,79 @@ def campaign(all_prices: Sequence[Prices], told: Callable[[str, int, int], None]
                 done += 1
 
 
-def main(words: list[str] | None = None) -> int:
-    """Run it and print each row as soon as it is known; 0 where nothing differs, else 1."""
+def wide_campaign(all_prices: Sequence[Prices], *, shard: tuple[int, int], jobs: int, told: Told = lambda *_: None) -> Iterator[Row]:
+    """The rows of one shard of every strategy in every way on all prices; strategies, ways and prices take turns."""
+    count, names, ways = len(all_prices), range(len(WIDE)), len(WAYS)
+    turns = [(turn, name, (name + step) % ways) for turn in range(count) for step in range(ways) for name in names]
+    first, end = ((number * len(turns)) // shard[1] for number in (shard[0] - 1, shard[0]))
+    with tempfile.TemporaryDirectory(prefix="campaign_") as written, ProcessPoolExecutor(jobs, initializer=_quiet) as pool:
+        chosen = [(Path(written), name, way, all_prices[(turn + name + way) % count]) for turn, name, way in turns[first:end]]
+        for done, row in enumerate(pool.map(_compared_in_a_way, chosen), start=1):
+            told(f"{row.strategy} on {row.prices}", done, len(chosen))
+            yield row
+
+
+def _compared_in_a_way(chosen: tuple[Path, int, int, Prices]) -> Row:
+    folder, name, way, prices = chosen
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        return compared(write_wide(Path(own), way, WIDE[name], prices.bars), prices)
+
+
+def _quiet() -> None:
+    """The table is what is told, not what backtests warn of: trades stay open, orders are cancelled for want of margin."""
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore", UserWarning)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"want I/N with I from 1 to N, like 1/12; have {text}")
+    return int(number), int(count)
+
+
+def _asked(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.parity_campaign", description=__doc__, allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help=f"the newest {QUICK} bars only, of the prices in the box")
     parser.add_argument("--newest", type=int, default=NEWEST, metavar="BARS", help=f"of all prices; default {NEWEST:,}")
     parser.add_argument("--prices", type=Path, default=FURTHER, metavar="FOLDER", help="further price files (Parquet)")
-    args = parser.parse_args(words)
+    parser.add_argument("--wide", action="store_true", help="every strategy of the tests in every combination of settings")
+    parser.add_argument("--bars", type=int, default=WIDE_BARS, help=f"with --wide: so many of each; default {WIDE_BARS}")
+    parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="with --wide: this part of so many")
+    parser.add_argument("--jobs", type=int, default=1, help="with --wide: so many processes")
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run it and print each row as soon as it is known; 0 where nothing differs, else 1."""
+    args, out, screen = _asked(words), Console(highlight=False, soft_wrap=True), Console(stderr=True)
     warnings.simplefilter("ignore", UserWarning)  # of backtests: trades stay open, orders are cancelled for want of margin
-    out, screen, different = Console(highlight=False, soft_wrap=True), Console(stderr=True), 0
-    found = list(prices_of(None, QUICK) if args.quick else prices_of(args.prices, args.newest))
+    newest = args.bars if args.wide else args.newest
+    found = list(prices_of(None, QUICK) if args.quick else prices_of(args.prices, newest))
+    prices, notes = [each for each in found if isinstance(each, Prices)], [each for each in found if isinstance(each, str)]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    notes = [each for each in found if isinstance(each, str)]
     out.print(_LINE.format("Strategy", "Prices", "Bars", "Orders", "Trades", "Differences", "Settings"), markup=False)
+    rows: list[Row] = []
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("", total=None)
-        for row in campaign(
-            [each for each in found if isinstance(each, Prices)],
-            lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
-        ):
+
+        def told(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        for row in wide_campaign(prices, shard=args.shard, jobs=args.jobs, told=told) if args.wide else campaign(prices, told):
             out.print(_line(row), markup=False)
             sys.stdout.flush()
-            different += bool(row.differences)
-            notes += [f"{row.strategy} on {row.prices}: {row.problem}"] if row.problem else []
-    for note in notes:
+            rows.append(row)
+    notes += [f"{row.strategy} on {row.prices}: {row.problem}" for row in rows if row.problem]
+    for note in [*notes, _sum(rows)]:
         out.print(note, markup=False)
-    return 1 if different else 0
+    return 1 if any(row.differences for row in rows) else 0
+
+
+def _sum(rows: Sequence[Row]) -> str:
+    orders, trades = (sum(row.counts[number] for row in rows) for number in (1, 2))
+    different, missing = sum(bool(row.differences) for row in rows), sum(row.differences is None for row in rows)
+    return f"{len(rows):,} comparisons of {orders:,} orders and {trades:,} trades: {different:,} differ, {missing:,} were not compared"
 
 
 _LINE = "{:<19} {:<31} {:>6} {:>7} {:>7} {:>12}  {}"
