@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import talib
 from backtesting import Strategy
 from backtesting.lib import SignalStrategy, TrailingStrategy, barssince, crossover, quantile, resample_apply
 
@@ -516,6 +517,27 @@ class OnTheClass(Averages):
             self.position.close()
 
 
+class FromTaLib(Strategy):
+    """Indicators of TA-Lib, of one line and of several, from columns, arrays and series."""
+
+    units = 1000
+
+    def init(self):
+        self.strength = self.I(talib.RSI, self.data.Close, 6)
+        self.bands = self.I(talib.BBANDS, self.data.Close, 8, 1.5, 1.5, name=["upper", "middle", "lower"])
+        self.range = self.I(talib.ATR, self.data.High, self.data.Low, self.data.Close, timeperiod=5, plot=False)
+        self.trend, _, self.turns = self.I(lambda close: talib.MACD(close, 4, 9, 3), self.data.Close.s)
+        self.hammers = self.I(talib.CDLHAMMER, *(np.asarray(self.data[name]) for name in ("Open", "High", "Low", "Close")))
+
+    def next(self):
+        price = self.data.Close[-1]
+        if not self.position:
+            if self.strength[-1] < 45 or price < self.bands[2][-1] or self.hammers[-1]:
+                self.buy(size=self.units, sl=price - 3 * self.range[-1])
+        elif (self.strength[-1] > 55 and self.turns[-1] < self.turns[-2]) or price > self.bands[0][-1]:
+            self.position.close()
+
+
 class ChangingItsMind(Averages):
     """Puts other things in the place of its indicators and parameters, which a backtest undoes for the indicators."""
 
@@ -623,6 +645,7 @@ CASES = [
     Case(Trailing),
     Case(ByChance),
     Case(OnTheClass),
+    Case(FromTaLib, {"commission": RELATIVE}),
     Case(ChangingItsMind),
 ]
 

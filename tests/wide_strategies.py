@@ -9,14 +9,14 @@ from Backtest.bars import timeframe_of
 from tests import odd_strategies
 from tests.documented_strategies import DOCUMENTED, slower_than, source
 from tests.many_strategies import CASES, FIXED, RELATIVE, Drawn
+from tests.suite_strategies import SUITE
 from tests.waiting_strategies import WAITING, DrawnFreely
 
 FLAGS = ("hedging", "exclusive_orders", "trade_on_close")
 COMMISSIONS = ("0.0", repr(RELATIVE), repr(FIXED), "cheap")
 ODD = ("Base", "Super", "Floats", "Stateful", "Frames")
-CLASSES = list(
-    dict.fromkeys([*(case.strategy for case in CASES), *WAITING, *(getattr(odd_strategies, name) for name in ODD), Drawn, DrawnFreely])
-)
+FIRST = [case.strategy for case in CASES]
+CLASSES = list(dict.fromkeys([*FIRST, *WAITING, *SUITE, *(getattr(odd_strategies, name) for name in ODD), Drawn, DrawnFreely]))
 WIDE = [*(f"{cls.__module__}.{cls.__name__}" for cls in CLASSES), *DOCUMENTED]
 WAYS = [(*flags, commission) for *flags, commission in product((False, True), (False, True), (False, True), COMMISSIONS)]
 
@@ -33,7 +33,7 @@ class {name}(Base):
 
 
 def write_wide(folder: Path, number: int, name: str, bars: pd.DataFrame) -> Path:
-    """The strategy of that name in the way of that number, with sizes and cash that suit the prices. Entries are dearer in every other way."""
+    """The strategy of that name in the way of that number, with sizes and cash that suit the prices, and a spread in every other way."""
     dearest = float(bars["High"].max())
     units = 1000 if dearest < 200 else 8
     flags = dict(zip((*FLAGS, "commission"), WAYS[number], strict=True))

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -168,7 +168,7 @@ class StrategySession:
     def _started_at(self) -> int | None:
         """The first bar on which `next()` is called, as `Backtest.run` counts it; None while nobody can tell."""
         if self._start is None:
-            warm = _warm_from(self.living)
+            warm = _warm_from(self.living, self._base._indicators)
             self._start = None if warm is None or len(self._bars) <= warm else warm + 1  # two bars at least, as in Backtest.run
         started = self._start is not None and len(self._bars) > self._start
         self.warming_up = "" if started else f"indicators have no value yet after {len(self._bars)} bars"
@@ -246,17 +246,27 @@ def _is_a_mistake(error: BaseException) -> bool:
     return isinstance(error, (*_NEVER_FOR_WANT_OF_BARS, SystemExit)) and "NoneType" not in str(error)
 
 
-def _warm_from(strategy: Strategy) -> int | None:
-    """The bar from which on all indicators have values (backtesting's `_indicator_warmup_nbars`); None: not yet."""
+def _warm_from(strategy: Strategy, declared: Sequence[_Indicator]) -> int | None:
+    """The bar from which on all indicators have values (backtesting's `_indicator_warmup_nbars`); None: not yet.
+
+    What is computed from `declared` indicators, and has no value although all of these have, will never have one, as the sum of a
+    line whose first values are missing: as in a backtest it is not waited for.
+    """
     # backtesting.lib.TrailingStrategy's range: backfilled in a backtest, live there is nothing to fill it from yet
     trailing = vars(strategy).get("_TrailingStrategy__atr")
     if isinstance(trailing, np.ndarray) and np.isnan(trailing).all():
         return None
-    warm = 0
+    warm, known = 0, not any(_has_nothing(each) for each in declared)
     for _, indicator in _strategy_indicators(strategy):
         if not indicator._opts["scatter"]:
             missing = np.atleast_2d(np.isnan(indicator.astype(float)))
-            if missing.all(axis=-1).any():
+            if not known and missing.all(axis=-1).any():
                 return None
             warm = max(warm, int(missing.argmin(axis=-1).max()))
     return warm
+
+
+def _has_nothing(indicator: _Indicator) -> bool:
+    """Whether a line of it has no value on any bar; words are values."""
+    missing = np.atleast_2d(pd.isna(np.asarray(indicator)))
+    return not indicator._opts["scatter"] and bool(missing.all(axis=-1).any())
