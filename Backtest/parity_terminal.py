@@ -19,6 +19,7 @@ from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerm
 from Backtest.simulated_terminal import constants as c
 from Backtest.simulated_terminal.bar_series import BarSeries
 from Backtest.simulated_terminal.book import Book, Kind, Position, Trigger
+from Backtest.simulated_terminal.case import Case
 from Backtest.simulated_terminal.market import Phase, Playing, Quote
 from Backtest.simulated_terminal.orders import STOPS, Order
 from Backtest.simulated_terminal.server import Answer, TradeServer
@@ -98,6 +99,11 @@ class ParityServer(TradeServer):
             return super().send(request)
         finally:
             self.now_msc = now
+
+    def _case(self, request: TradeRequest) -> Case:
+        """An entry was judged by what its bar earns (`Foreseen`), or will be when it fills; what is free now does not count."""
+        case = super()._case(request)
+        return replace(case, margin_needed=0.0, margin_free=0.0) if case.opens else case
 
     def _protected(self, request: TradeRequest) -> Answer:
         held = self.book.positions.get(request.position)

@@ -311,6 +311,18 @@ def test_the_target_of_a_trade_comes_after_the_orders_that_were_decided_with_it(
     assert assert_equal_throughout(tmp_path, in_turn(sell_and_wait), "EURUSD", frame) == 2
 
 
+def test_an_entry_is_paid_with_what_its_bar_earns_although_the_close_before_it_would_be_ruin(tmp_path: Path) -> None:
+    def sell_below_and_buy(self: Any) -> None:
+        self.sell(size=45_000, stop=1.05)
+        self.buy(size=1000)
+
+    low = (1.0, 1.0, 1.0, 1.0)
+    frame = hours(STILL, STILL, (1.055, 1.055, 1.0, 1.0), low, low, low)
+    strategy = in_turn(sell_below_and_buy, None, lambda self: self.position.close())
+    more = {"cash": 1_000, "margin": 0.02, "hedging": True, "trade_on_close": True}
+    assert assert_equal_throughout(tmp_path, strategy, "EURUSD", frame, **more) == 2
+
+
 class Adding(Averages):
     """Adds a fifth of what is free to what it holds already."""
 
