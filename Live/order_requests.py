@@ -175,13 +175,16 @@ def faults(request: Mapping[str, Any], spec: SymbolSpec, quote: Quote) -> list[s
 def _form_faults(request: Mapping[str, Any]) -> list[str]:
     """What is missing, of a wrong type or no number."""
     missing = [f"{field} is missing" for field in _NEEDED.get(request.get("action"), ("action",)) if field not in request]
-    for field, value in request.items():
-        wanted = _TYPES.get(field)
-        if wanted is not None and not isinstance(value, wanted):
-            missing.append(f"{field} must be {'a' if wanted is not int else 'an'} {wanted.__name__}, is {value!r}")
-        elif isinstance(value, float) and not math.isfinite(value):
-            missing.append(f"{field} must be finite, is {value}")
-    return missing
+    endless = [
+        f"{field} must be finite, is {value}" for field, value in request.items() if isinstance(value, float) and not math.isfinite(value)
+    ]
+    return missing + wrong_types(request) + endless
+
+
+def wrong_types(request: Mapping[str, Any]) -> list[str]:
+    """What the real package takes for no argument, one sentence each: not even a fraction that is a Decimal."""
+    found = [(field, value, _TYPES[field]) for field, value in request.items() if field in _TYPES and not isinstance(value, _TYPES[field])]
+    return [f"{field} must be {'an' if wanted is int else 'a'} {wanted.__name__}, is {value!r}" for field, value, wanted in found]
 
 
 def _level_faults(request: Mapping[str, Any], spec: SymbolSpec, quote: Quote) -> list[str]:

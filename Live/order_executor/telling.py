@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from Live.model import Kind, Order, Status
-from Live.order_requests import TRADE_ACTION_DEAL, TRADE_ACTION_PENDING, TRADE_ACTION_REMOVE, TRADE_ACTION_SLTP
+from Live.order_requests import TRADE_ACTION_DEAL, TRADE_ACTION_PENDING, TRADE_ACTION_REMOVE, TRADE_ACTION_SLTP, wrong_types
 
 EXECUTED = (Status.FILLED, Status.PARTIALLY_FILLED, Status.PLACED, Status.LATE_FILLED)
 NEEDED = {
@@ -25,6 +25,8 @@ def check_complete(request: Mapping[str, Any]) -> None:
         raise ValueError(f"an order request with action={action!r} cannot be carried out: {wanted}")
     if missing := [name for name in NEEDED[action] if request.get(name) is None]:
         raise ValueError(f"the order request has no {', '.join(missing)}: it has {', '.join(request)}")
+    if wrong := wrong_types(request):
+        raise ValueError(f"the order request cannot be carried out: {'; '.join(wrong)}")
 
 
 def waits_for(request: Mapping[str, Any]) -> tuple[float | None, float | None]:
