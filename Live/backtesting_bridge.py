@@ -82,8 +82,8 @@ class BacktestingBridge:
     def position_size(self, account_balance: float, risk_pct: float, stop_loss_price: float, entry_price: float, symbol: str) -> float:
         """Lots that lose `risk_pct` percent of the balance between entry and stop; 0.0 when the smallest order risks more.
 
-        Measured by what one lot really loses (`order_calc_profit`). Raises BadInput when entry and stop are the same, or the
-        risk is no percentage.
+        Measured by what one lot really loses (`order_calc_profit`). Raises BadInput when nothing is lost between them, or
+        the risk is no percentage.
         """
         if stop_loss_price == entry_price:
             raise BadInput(f"the stop loss {stop_loss_price} is the entry price: there is no risk to size by")
@@ -92,6 +92,8 @@ class BacktestingBridge:
         terminal = self._terminal()
         side = 0 if stop_loss_price < entry_price else 1
         made = _answered(terminal, terminal.order_calc_profit(side, symbol, 1.0, float(entry_price), float(stop_loss_price)), symbol)
+        if not made < 0:
+            raise BadInput(f"one lot makes {made:,.2f} between {entry_price} and {stop_loss_price}: there is no risk to size by")
         return lots_for_risk(account_balance, risk_pct / 100, -made, spec_of(_answered(terminal, terminal.symbol_info(symbol), symbol)))
 
     def build_order_request(self, signal_row: Any, volume: float, meta: Mapping[str, Any], symbol_info: Any) -> dict[str, Any]:
