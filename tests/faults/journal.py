@@ -12,7 +12,12 @@ _SUBMITTED = (
     "SELECT e.seq, e.attempt, e.payload, o.* FROM order_events AS e JOIN orders AS o USING (client_order_id) "
     "WHERE e.to_status = 'SUBMITTED' ORDER BY e.seq DESC LIMIT 1"
 )
-_KNOWN = "SELECT 1 FROM orders WHERE mt5_order_id = ? UNION ALL SELECT 1 FROM fills WHERE position_id = ? OR order_ticket = ? LIMIT 1"
+# The third: an order that was given up and has come to the broker all the same, which the record names when it takes it away.
+_KNOWN = """
+SELECT 1 FROM orders WHERE mt5_order_id = ?1
+UNION ALL SELECT 1 FROM fills WHERE position_id = ?1 OR order_ticket = ?1
+UNION ALL SELECT 1 FROM events WHERE event_type = 'LATE_ORDER' AND json_extract(details, '$.order') = ?1 LIMIT 1
+"""
 _OPEN = "SELECT client_order_id, kind, status FROM orders WHERE symbol = ? AND status IN ('SUBMITTED', 'UNKNOWN', 'UNRESOLVED')"
 _COUNTED = ("order_events", "fills", "trades", "events", "bars", "orders", "signals")
 
@@ -60,7 +65,7 @@ class Journal:
 
     def knows(self, ticket: int) -> bool:
         """Whether an order or a deal of ours has this ticket."""
-        return bool(self.rows(_KNOWN, ticket, ticket, ticket))
+        return bool(self.rows(_KNOWN, ticket))
 
     def unsettled(self, symbol: str) -> list[Row]:
         """The orders on a symbol whose outcome is open."""
