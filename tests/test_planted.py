@@ -50,7 +50,7 @@ def without_change(value: Any) -> Any:
         Value("Live.outcomes:PLACED", without_change),
         Schema("what is not there", "something else"),
     ],
-    ids=repr,
+    ids=("another text", "no such function", "no function", "no such name", "the same value", "no such column"),
 )
 def test_a_patch_that_would_change_nothing_says_so(patch: Any) -> None:
     with pytest.raises(Gone), patched((patch,)):
