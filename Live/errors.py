@@ -6,6 +6,7 @@ class LiveError(Exception):
     LiveError
     ├── Misconfigured      a person must act: do not start (exit code 2)
     ├── Unreachable        no terminal: watch and wait, or give up at the start (3)
+    │   └── NotShownYet    its lists contradict each other: look again, at the start, too
     ├── WrongAccount       this is not the account that we may trade: do not start (4)
     ├── NeedsPerson        the record and the terminal disagree: a person must decide (5)
     ├── AnotherInstance    somebody else trades with this account or record: do not start (7)
@@ -32,6 +33,10 @@ class Unreachable(LiveError):
     """The terminal does not answer, or is not there."""
 
     exit_code = 3
+
+
+class NotShownYet(Unreachable):
+    """Positions and deals do not fit together: one of both is late."""
 
 
 class WrongAccount(LiveError):

@@ -20,7 +20,7 @@ from Live.audit_logger import AuditLogger, to_json
 from Live.backtesting_bridge import BacktestingBridge
 from Live.config import LiveConfig
 from Live.desk import Desk
-from Live.errors import Interrupted, KillSwitch, LiveError, Unreachable, WrongAccount
+from Live.errors import Interrupted, KillSwitch, LiveError, NotShownYet, Unreachable, WrongAccount
 from Live.flatten import stand_down
 from Live.heartbeat import Heartbeat, Phase
 from Live.kill_switch import LIFTED_BY, StopSwitch
@@ -229,15 +229,25 @@ class LiveTrader:
     def _recover(self) -> list[Order]:
         """Before anything else: what an earlier run sent and did not see the end of. Returns what is proved not to have happened."""
         absent = []
-        self.state.sync()
+        self._look()
         self._cover()
         while self._must_look_on() and not self._interrupted():
             absent += self.executor.settle(self._decide_again)
-            self.state.sync()
+            self._look()
             if self._must_look_on():
                 self.clock.sleep(SECONDS_BETWEEN_READS, self._interrupted)
         self.state.check_ownership()
         return absent
+
+    def _look(self) -> None:
+        """A start that ended on what is only late would end on it each time anew: it is waited for, as by every turn."""
+        while True:
+            try:
+                self.state.sync()
+                return
+            except NotShownYet:
+                self.clock.sleep(SECONDS_BETWEEN_READS, self._interrupted)
+                self._switch.check()
 
     def _cover(self) -> None:
         """No position is left without the stop loss that it was to have."""

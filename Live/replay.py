@@ -29,7 +29,7 @@ from Live.report import Wanted, since_of
 from Live.reporter import versions
 from Live.session_account import frame_of_rows
 from Live.symbol_trader import signal_row
-from Live.trade_book import TradeBook, account_of
+from Live.trade_book import TradeBook, account_of, openings_first
 
 CHECK_FAILED = 6
 COMPARED = ("leg", "signal", "size", "limit_price", "stop_price", "stop_loss", "take_profit", "tag")
@@ -99,7 +99,7 @@ def _closed(record: Retold, told: Told) -> list[ClosedTrade]:
     spec, book = SymbolSpec(**told.spec), TradeBook()
     rows: Sequence[Row] = told.orders
     tags = {row["mt5_order_id"]: row["tag"] for row in rows if row["kind"] in ("ENTRY", "PENDING")}
-    for deal in record.deals(told):
+    for deal in openings_first(record.deals(told)):
         tag = tags.get(deal.position_id)
         book.add(deal, spec, None if tag is None else json.loads(tag))
     return list(book.closed(told.symbol))

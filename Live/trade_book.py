@@ -1,7 +1,7 @@
 """Our trades as the deals tell them (pure): deals in, open and closed trades out."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, overload
@@ -163,6 +163,23 @@ class TradeBook:
         name = (made.deal.ticket, made.deal.position_id)
         tag = next(trade.tag for trade in self._closed[symbol] if (trade.deal, trade.ticket) == name)
         return OpenTrade(made.deal.position_id, size, made.entry.price, pd.Timestamp(made.entry.epoch, unit="s"), sl, tp, tag)
+
+
+def openings_first(deals: Iterable[Deal]) -> Iterator[Deal]:
+    """The deals in their order, save that none which closes comes before the one that opened its position.
+
+    Neither the tickets of one second nor times that were taken while a clock was wrong tell which of them came first.
+    """
+    opened, waiting = set[int](), defaultdict[int, list[Deal]](list)
+    for deal in deals:
+        if deal.entry != "IN" and deal.position_id not in opened:
+            waiting[deal.position_id].append(deal)
+            continue
+        opened.add(deal.position_id)
+        yield deal
+        yield from waiting.pop(deal.position_id, ())
+    for left in waiting.values():
+        yield from left
 
 
 def open_trade(position: Position, spec: SymbolSpec, tag: object) -> OpenTrade:

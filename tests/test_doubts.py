@@ -1,15 +1,20 @@
 """One look at the positions proves nothing: what our deals have opened is not gone until the deal that closed it is shown."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from Live.errors import Unreachable
+from Live.model import Position, Side, Ticket
 from Live.state_manager import StateManager
+from Live.state_manager.deals import Deals
 from tests.desks import Desk, opened
 from tests.faulty_terminal import answered
+from tests.simulated_terminal.terminals import ALL
 
+SHORT_WINDOW, PAUSE = 60, 1_200.0  # seconds: looks reach back over the one, nobody looks during the other
 SHORT = 4  # looks, each of which asks for the positions once
 
 
@@ -23,6 +28,16 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def holding(desk: Desk) -> StateManager:
     desk.buy()
     return desk.sync()
+
+
+def looking_back_a_little(desk: Desk) -> StateManager:
+    state = StateManager(desk.config, desk.connector, desk.record, desk.slot, look_back=SHORT_WINDOW)
+    state.sync()
+    return state
+
+
+def held(desk: Desk) -> Position:
+    return desk.connector.all_positions()[0]
 
 
 def hide(desk: Desk, *names: str, looks: int) -> None:
@@ -98,6 +113,47 @@ def test_a_part_that_was_closed_by_hand_is_no_doubt(desk: Desk) -> None:
     desk.terminal.inner.order_send({**desk.bid(0.04), "type": 1, "position": position.ticket, "magic": 0, "comment": ""})
     state.sync()
     assert ([held.lots for held in state.positions], desk.denial(state)) == ([0.06], "")
+
+
+def test_a_deal_that_was_late_over_a_weekend_is_still_seen(desk: Desk) -> None:
+    state = looking_back_a_little(desk)
+    desk.terminal.clock.sleep(60)
+    state.sync()
+    desk.terminal.hidden = {"history_deals_get", "positions_get"}
+    desk.buy()
+    state.sync()
+    desk.terminal.clock.sleep(PAUSE)
+    state.sync()  # the first look after it shows what the terminal knew before
+    desk.terminal.hidden = set()
+    desk.terminal.clock.sleep(60)
+    state.sync()
+    assert [fill.lots for fill in desk.record.deals(desk.slot)] == [0.1]
+
+
+def test_a_close_waits_until_the_opening_of_its_position_is_shown(desk: Desk) -> None:
+    state = looking_back_a_little(desk)
+    desk.buy()
+    desk.close(held(desk))
+    shown = desk.terminal.inner.history_deals_get
+    closes = [deal for deal in shown(*ALL) if deal.entry == 1]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(desk.terminal.inner, "history_deals_get", lambda *_, **__: tuple(closes))
+        state.sync()
+    assert desk.record.deals(desk.slot) == []
+    desk.terminal.clock.sleep(PAUSE)
+    state.sync()
+    assert [fill.entry for fill in desk.record.deals(desk.slot)] == ["IN", "OUT"]
+
+
+def test_deals_of_one_second_are_read_back_with_the_opening_first(desk: Desk) -> None:
+    state = holding(desk)
+    opening = desk.record.deals(desk.slot)[0]
+    closing = replace(opening, ticket=Ticket(opening.ticket - 1), order=99, side=Side.SELL, entry="OUT")
+    desk.record.add_fill(closing, desk.slot, None)
+    assert [fill.entry for fill in desk.record.deals(desk.slot)] == ["OUT", "IN"]  # by their tickets
+    again = Deals(desk.connector, desk.record, desk.slot, ["EURUSD"])
+    assert (again.book.left(), len(again.book.closed("EURUSD"))) == ({}, 1)
+    assert state.positions
 
 
 def test_a_refusal_leaves_no_doubt(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from Backtest.decisions import Account, ClosedTrade, OpenTrade, WaitingOrder
 from Live.audit_logger import to_json
 from Live.model import Deal, Magic, Position, Side, SymbolSpec, Ticket
-from Live.trade_book import First, TradeBook, account_of, facts_of, open_trade
+from Live.trade_book import First, TradeBook, account_of, facts_of, open_trade, openings_first
 
 SPEC = SymbolSpec("EURUSD", 5, 1e-5, 1e-5, 1e5, 0.01, 0.01, 50.0, 0, 3, 2, "USD")
 
@@ -235,3 +235,8 @@ def test_an_account_of_long_ago_does_not_copy_the_trades_before_it() -> None:
     tracemalloc.stop()
     assert [len(account.closed) for account in accounts] == [100_000] * 100
     assert taken < 100_000
+
+
+def test_a_close_never_comes_before_the_opening_of_its_position_and_all_else_keeps_its_order() -> None:
+    deals = [deal(5, 1, "OUT", 100), deal(6, 2, "IN", 100), deal(7, 1, "IN", 100), deal(8, 2, "OUT", 101), deal(9, 3, "OUT", 102)]
+    assert [each.ticket for each in openings_first(deals)] == [6, 7, 5, 8, 9]

@@ -61,6 +61,8 @@ class Settlement:
     def await_fill(self, intent: Intent, ticket: int | None, interrupted: Callable[[], bool]) -> None:
         """Look for the fill of an order that was acknowledged. One that leaves no trace is unknown, whatever the answer was."""
         evidence = NOTHING
+        if not ticket:  # one that waits without it could be neither taken away nor told from others later
+            self._question(self._known(intent.order_id), "it was acknowledged without a ticket")
         for look in range(LOOKS_FOR_THE_DEAL):
             if look:
                 self._connector.clock.sleep(SECONDS_BETWEEN_LOOKS, interrupted)
@@ -72,7 +74,7 @@ class Settlement:
             self._put_down(self._known(intent.order_id), evidence)
             if self._known(intent.order_id).status not in WAITING or (intent.kind is Kind.PENDING and evidence.tickets):
                 return
-        if not evidence.tickets:
+        if not evidence.tickets and ticket:
             self._question(self._known(intent.order_id), "it was acknowledged, but the terminal shows nothing of it yet")
 
     def look_at(self, order: Order) -> None:

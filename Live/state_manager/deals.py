@@ -8,7 +8,7 @@ from Live.model import OVER, UNSETTLED, Deal, Kind, Order, Slot, Status, SymbolS
 from Live.mt5_connector import MT5Connector
 from Live.net_account import NetAccount
 from Live.net_book import Booked
-from Live.trade_book import BY_HAND, EXPERT, KILL_SWITCH, Exit, TradeBook
+from Live.trade_book import BY_HAND, EXPERT, KILL_SWITCH, Exit, TradeBook, openings_first
 
 log = logging.getLogger("LiveTrader")
 
@@ -26,18 +26,20 @@ class Deals:
         self._tags = record.tags(slot)
         self._specs: dict[str, SymbolSpec] = {}
         self.given_up = frozenset[int](record.state(f"acknowledged {slot}") or ())  # tickets of positions that a person has released
-        for deal in record.deals(slot):
+        self.lacks_openings = False  # closing deals were shown, and what they close was not
+        for deal in openings_first(record.deals(slot)):
             self.book.add(deal, self.spec(deal.symbol), self._tags.get(deal.position_id))
             if self.net is not None:
                 self.net.book.add(deal)
 
     def fresh(self, deals: Iterable[Deal]) -> list[Deal]:
         """Deals of ours that are new. Closing deals may carry a foreign magic or comment: they are ours when their position's
-        opening was, which may be among the new ones."""
+        opening was, which may be among the new ones; until that is shown, they wait."""
         fresh: dict[int, Deal] = {}
         opened: set[int] = set()
         unsure: set[str] = set()
-        for deal in deals:
+        self.lacks_openings = False
+        for deal in openings_first(deals):
             if deal.position_id in self.given_up:
                 continue
             known = deal.position_id in self.book or deal.position_id in opened
@@ -46,6 +48,9 @@ class Deals:
             ):
                 if deal.symbol in unsure or self._may_be_ours(deal):
                     unsure.add(deal.symbol)  # those after it are booked after it
+                    continue
+                if self.net is None and deal.entry != "IN" and not known:
+                    self.lacks_openings = True
                     continue
                 fresh[deal.ticket] = deal
                 opened.add(deal.position_id)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from Live.errors import Unreachable
+from Live.errors import NotShownYet
 from Live.holds import Holds
 from Live.model import Deal, Position
 from Live.mt5_connector import MT5Connector
@@ -38,7 +38,7 @@ class Doubts:
         return {key: symbol for key, (symbol, lots) in left.items() if abs(shown.get(key, 0.0) - max(lots, 0.0)) > EPSILON}
 
     def judge(self, doubts: Mapping[int | str, str]) -> None:
-        """Wait for what may only be late: raises Unreachable. What is late for too long goes on hold, and the rest goes on."""
+        """Wait for what may only be late: raises NotShownYet. What is late for too long goes on hold, and the rest goes on."""
         now = self._connector.clock.now()
         for key in self._since.keys() - doubts.keys():
             del self._since[key]
@@ -49,6 +49,6 @@ class Doubts:
             patience = 0.0 if self._connector.simulated else self._connector.spec(symbol).settle_seconds
             name = f"the position on {symbol}" if key == symbol else f"position {key} on {symbol}"
             if now - since < timedelta(seconds=patience) or times + 1 < LOOKS:
-                raise Unreachable(f"{name} is not what its deals have made it: one of both is not shown yet")
+                raise NotShownYet(f"{name} is not what its deals have made it: one of both is not shown yet")
             text = f"{name} is not what its deals have made it, and nothing explains why: no entries on {symbol} until that is over"
             self._holds.put(f"position {key}", symbol, text)

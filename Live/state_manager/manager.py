@@ -126,12 +126,14 @@ class StateManager:
         )
         # on an account of our own nothing is in flight once a process has died
         own = connector.simulated or connector.paper
-        settle = 0.0 if own else max(connector.spec(symbol).settle_seconds for symbol in config.symbols)
-        self._quarantined_until = connector.clock.now() + timedelta(seconds=settle)
+        self._settle = 0.0 if own else max(connector.spec(symbol).settle_seconds for symbol in config.symbols)
+        self._quarantined_until = connector.clock.now() + timedelta(seconds=self._settle)
         self._max_lots = config.max_position_size
         self.measured: tuple[Measured, ...] = ()  # the limits, when an entry was last thought of
         self._at_stop: dict[tuple[int, float, float], float] = {}  # by ticket, lots and stop loss
-        self._looked_until = 0  # server seconds; 0: the whole history
+        # server seconds, 0: the whole history. A look has seen all until then when a later one, made when nothing could be on its
+        # way any more, has seen no more: a list that is late over a weekend would hide Friday's last deal from all that follow
+        self._seen_until = self._looked_at = 0
         self.open_day = self._day.open
 
     # what we hold
@@ -160,10 +162,10 @@ class StateManager:
         else:
             self._see(held, rates)
         self.strangers.see(self._others, active, deals)
-        self._by_broker.note(fresh, max(0, self._looked_until - self._look_back))
+        self._by_broker.note(fresh, max(0, self._seen_until - self._look_back))
         self._bare += self._cover.see(self.positions)
         self._book.note_levels(self.positions)
-        self._looked_until = self._connector.server_now()
+        self._note_look()
         return bool(fresh)
 
     def take_bare(self) -> list[Bare]:
@@ -174,9 +176,16 @@ class StateManager:
     def _look(self) -> tuple[tuple[ShownOrder, ...], tuple[Position, ...], tuple[Deal, ...]]:
         active = self._connector.active_orders()  # before the positions: an order that fills in between is seen twice, not never
         held = self._connector.all_positions()
-        deals = self._connector.deals_since(max(0, self._looked_until - self._look_back))
+        deals = self._connector.deals_since(max(0, self._seen_until - self._look_back))
         self._connector.guard()  # what was shown is our account's
         return active, held, deals
+
+    def _note_look(self) -> None:
+        now = self._connector.server_now()
+        if self._deals.lacks_openings:
+            self._seen_until = self._looked_at = 0
+        elif now - self._looked_at >= self._settle:
+            self._seen_until, self._looked_at = self._looked_at, now
 
     @property
     def waiting(self) -> tuple[Order, ...]:
