@@ -50,6 +50,7 @@ def canaries(url: str) -> dict[str, str]:
         "smtp_password": "canary-smtp-password",
         "apprise_urls": "json://canary-user:canary-apprise@192.0.2.1/canary-apprise-path",
         "heartbeat_url": f"{url}/canary-heartbeat-path",
+        "dashboard_token": "canary-token-of-the-page-" + "t" * 40,
     }
 
 
