@@ -10,6 +10,8 @@ from Live.clock import Clock
 log = logging.getLogger("LiveTrader")
 
 HALF_HOUR, FRESH = 1800, 60  # seconds: the grid of time zones, and how old a tick may be that tells them
+WEEKEND = 86_400  # seconds; a market that stood still for longer was closed
+SUMMER_TIME = 3600  # seconds by which a server's clock is put forward and back
 FURTHEST = 14 * 3600  # seconds; no place on earth is further ahead of UTC, or behind it
 
 
@@ -22,6 +24,7 @@ class ServerTime:
         self._given = offset is not None  # a simulated server keeps the time of its prices
         self._looks: dict[str, tuple[int, float]] = {}  # by symbol: the tick seen last, and when
         self._newest: dict[str, tuple[float, float]] = {}  # by symbol: its newest tick, and when we first saw it
+        self._pauses: dict[str, float] = {}  # by symbol: how long before its newest tick the one came that we had seen
         self._moves: list[tuple[int, int]] = []  # first second of the server's clock after it was moved, its offset before
 
     def measure(self) -> None:
@@ -39,14 +42,19 @@ class ServerTime:
 
     def note(self, symbol: str, epoch: float) -> None:
         """A tick of this time was shown."""
-        if self._newest.get(symbol, (None, 0.0))[0] != epoch:
+        before = self._newest.get(symbol, (None, 0.0))[0]
+        if before != epoch:
+            self._pauses[symbol] = 0.0 if before is None else epoch - before
             self._newest[symbol] = (epoch, self._clock.now().timestamp())
 
     def age(self, symbol: str, epoch: float) -> float:
         """Seconds since a tick came."""
         now = self._clock.now().timestamp()
         seen = now - self._newest.get(symbol, (epoch, now))[1]
-        return seen if self.offset is None else max(seen, now + self.offset - epoch)
+        told = seen if self.offset is None else now + self.offset - epoch
+        # on a week's first tick nobody knows yet that the server's clock was put back: what came just now is no hour old
+        put_back = self._pauses.get(symbol, 0.0) > WEEKEND and seen < FRESH and abs(told - SUMMER_TIME) < FRESH
+        return seen if put_back else max(seen, told)
 
     def utc(self, epoch: float) -> datetime:
         """Server seconds → aware UTC; what lies before a change to or from summer time by the offset of then."""
