@@ -88,11 +88,11 @@ Rule = Callable[[Case], int]
 def on_grid(value: float, step: float) -> bool:
     """Whether a value is a whole number of steps, but for binary noise; every value is, where `step` is 0.
 
-    >>> on_grid(0.07, 0.01), on_grid(0.075, 0.01)
-    (True, False)
+    >>> on_grid(0.07, 0.01), on_grid(0.075, 0.01), on_grid(336.04933822, 1e-8)
+    (True, False, True)
     """
     steps = value / step if step else 0.0
-    return abs(steps - round(steps)) <= _GRID_NOISE
+    return abs(steps - round(steps)) <= max(_GRID_NOISE, abs(steps) * 1e-15)  # the noise of a division grows with its result
 
 
 def is_price(value: float, spec: SymbolSpec) -> bool:
