@@ -78,7 +78,7 @@ BUGS = (
                 "    PRIMARY KEY (slot, deal_ticket, position_id)\n) STRICT, WITHOUT ROWID;\nCREATE INDEX fills_by",
                 "    CHECK (slot <> '')\n) STRICT;\nCREATE INDEX fills_by",
             ),
-            edit(DEALS + "__init__", "for deal in record.deals(slot):", "for deal in ():"),
+            edit(DEALS + "__init__", "for deal in openings_first(record.deals(slot)):", "for deal in ():"),
         ),
     ),
     Bug(
