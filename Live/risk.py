@@ -1,6 +1,7 @@
 """The rules that stop entries (pure): small objects that answer with numbers. Money rules round towards less risk."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -63,14 +64,14 @@ class Denial:
         return f"{self.rule}: {self.measured:g}, allowed {self.limit:g}"
 
 
-class Rule:
+class Rule(ABC):
     """One limit: what it measures, and the denial that follows."""
 
     __slots__ = ()
 
+    @abstractmethod
     def measure(self, facts: Facts) -> Measured | None:
         """How near the limit is; None where there is none."""
-        raise NotImplementedError
 
     def check(self, facts: Facts) -> Denial | None:
         """The denial, or None where the entry may go."""

@@ -87,7 +87,7 @@ PURE = (
 WORDS = {"Backtest.bars"}
 HARMLESS = set(
     """
-    array base64 bisect collections copy dataclasses datetime decimal difflib enum functools hashlib itertools json math operator re
+    abc array base64 bisect collections copy dataclasses datetime decimal difflib enum functools hashlib itertools json math operator re
     typing zlib
 """.split()
 )
