@@ -20,6 +20,9 @@ class NetAccount:
     def see(self, held: Sequence[Position], spec_of: Callable[[str], SymbolSpec], rates: Mapping[str, float]) -> tuple[Position, ...]:
         """Our trades in the positions that there are now, as positions."""
         self._nets = {net.symbol: net for net in held}
+        for symbol in self._symbols:
+            if symbol not in self._nets:
+                self.book.note_flat(symbol)
         self._note_unexplained()
         with_ours = [net for net in held if self.book.trades(net.symbol)]
         return tuple(trade for net in with_ours for trade in self.book.shown(net, spec_of(net.symbol), rates.get(net.symbol, 1.0)))

@@ -65,6 +65,10 @@ class NetBook:
         """What our deals explain of the net position: signed lots."""
         return round(math.fsum(trade.signed for trade in self.trades(symbol)), LOTS_DIGITS)
 
+    def note_flat(self, symbol: str) -> None:
+        """There is no net position: nobody holds anything in it."""
+        self._foreign.pop(symbol, None)
+
     def add(self, part: Deal) -> None:
         """Take in a part of a deal that is on record: its position is the trade that it opens or closes."""
         self._seen.add(part.ticket)

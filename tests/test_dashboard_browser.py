@@ -222,7 +222,9 @@ def test_the_page_goes_on_where_the_stream_is_cut_off_and_keeps_what_is_scrolled
         page.route("**/api/v1/stream", lambda route: route.abort())
         page.goto("/orders")
         expect(page.locator("#rows tbody tr")).to_have_count(65, timeout=PATIENCE)
-        page.locator("#rows tbody tr").nth(30).evaluate("row => { row.id = 'looked-at'; row.scrollIntoView(); getSelection().selectAllChildren(row); }")
+        page.locator("#rows tbody tr").nth(30).evaluate(
+            "row => { row.id = 'looked-at'; row.scrollIntoView(); getSelection().selectAllChildren(row); }"
+        )
         looked_at = "(box => [box.top, box.height, String(getSelection())])(document.getElementById('looked-at').getBoundingClientRect())"
         top, height, selected = page.evaluate(looked_at)
         made.order(message="it came while the page was open")

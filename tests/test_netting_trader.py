@@ -3,6 +3,7 @@
 import tempfile
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -237,6 +238,50 @@ def test_a_position_that_is_turned_round_by_hand_is_not_closed_by_us(tmp_path: P
     assert len(events(ran, "HOLD")) == 1
     assert ran.rows("SELECT DISTINCT exit_reason FROM trades") == [{"exit_reason": "manual"}]
     assert net_lots(ran) == pytest.approx(-0.2)
+
+
+class Overtaken(Strategy):
+    """Buys with levels that are hit, a moment after somebody else has bought the same; then it buys again."""
+
+    somebody: Callable[[], None]
+    stop_loss = False
+
+    def init(self) -> None:
+        pass
+
+    def next(self) -> None:
+        bar, price = len(self.data), self.data.Close[-1]
+        if bar == 8:
+            type(self).somebody()
+            self.buy(size=5000, sl=price * (0.9999 if self.stop_loss else 0.5), tp=price * (2 if self.stop_loss else 1.0001))
+        if bar == 40:
+            self.buy(size=3000)
+
+
+@pytest.mark.parametrize(("stop_loss", "reason"), [(False, "take profit"), (True, "stop loss")])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_level_of_a_net_position_that_somebody_else_has_opened_closes_our_trade(
+    stop_loss: bool, reason: str, restarted: bool, tmp_path: Path
+) -> None:
+    done: list[int] = []
+    stops = [8] if restarted else []
+
+    def turned(trader: LiveTrader) -> None:
+        Overtaken.somebody = lambda: by_hand(trader.bars, 0, 0.2, done)(trader)
+        if trader.bars in stops:
+            stops.clear()
+            trader._on_signal(15, None)
+
+    strategy, prices, params = loaded(Overtaken, cash=100_000), eurusd(60), {"stop_loss": stop_loss}
+    ran = on_netting(tmp_path, strategy, prices, on_turn=turned, params=params)
+    if restarted:
+        assert (stops, ran.count("positions")) == ([], 1)
+        ran = on_netting(tmp_path, strategy, prices, on_turn=turned, params=params)
+    assert done == [1]
+    told = [(row["volume"], row["exit_reason"]) for row in ran.rows("SELECT volume, exit_reason FROM trades ORDER BY id")]
+    assert told[0] == (0.05, reason)
+    assert ran.rows("SELECT status FROM orders ORDER BY rowid DESC")[0]["status"] == "FILLED"  # nothing is on hold any more
+    assert net_lots(ran) == pytest.approx(0.03)
 
 
 def test_a_position_that_was_there_before_is_left_alone(tmp_path: Path) -> None:

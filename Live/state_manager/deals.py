@@ -26,6 +26,7 @@ class Deals:
         self._tags = record.tags(slot)
         self._specs: dict[str, SymbolSpec] = {}
         self.given_up = frozenset[int](record.state(f"acknowledged {slot}") or ())  # tickets of positions that a person has released
+        self._shared = set[int]()  # net positions in which an order of ours has traded, and which another has opened
         self.lacks_openings = False  # closing deals were shown, and what they close was not
         for deal in openings_first(record.deals(slot)):
             self.book.add(deal, self.spec(deal.symbol), self._tags.get(deal.position_id))
@@ -36,16 +37,17 @@ class Deals:
         """Deals of ours that are new. Closing deals may carry a foreign magic or comment: they are ours when their position's
         opening was, which may be among the new ones; until that is shown, they wait."""
         fresh: dict[int, Deal] = {}
-        opened: set[int] = set()
         unsure: set[str] = set()
         self.lacks_openings = False
-        for deal in openings_first(deals):
+        shown = list(openings_first(deals))
+        if self.net is not None:
+            self._note_shared(shown)
+        opened = set(self._shared)
+        for deal in shown:
             if deal.position_id in self.given_up:
                 continue
             known = deal.position_id in self.book or deal.position_id in opened
-            if not (self.net.book if self.net else self.book).knows(deal.ticket) and (
-                known or self.opened(deal.magic, deal.order, deal.comment)
-            ):
+            if not self._is_booked(deal) and (known or self.opened(deal.magic, deal.order, deal.comment)):
                 if deal.symbol in unsure or self._may_be_ours(deal):
                     unsure.add(deal.symbol)  # those after it are booked after it
                     continue
@@ -56,10 +58,20 @@ class Deals:
                 opened.add(deal.position_id)
         return list(fresh.values())
 
+    def _note_shared(self, deals: Sequence[Deal]) -> None:
+        """A net position that somebody else has opened has his order's number, also when we have traded in it since: what closes it
+        closes our part, and what he did in it before is what of it is his."""
+        strange = (deal for deal in deals if deal.position_id not in self._shared and deal.position_id not in self.book)
+        ours = {deal.position_id for deal in strange if self._is_booked(deal) or self.opened(deal.magic, deal.order, deal.comment)}
+        self._shared |= ours
+
+    def _is_booked(self, deal: Deal) -> bool:
+        return (self.net.book if self.net else self.book).knows(deal.ticket)
+
     def is_known(self, deal: Deal) -> bool:
         """Whether it is on record, or will be: an order or a position of ours made it."""
-        seen = (self.net.book if self.net else self.book).knows(deal.ticket)
-        return seen or deal.position_id in self.book or self.opened(deal.magic, deal.order, deal.comment)
+        known = self._is_booked(deal) or deal.position_id in self.book or deal.position_id in self._shared
+        return known or self.opened(deal.magic, deal.order, deal.comment)
 
     def _may_be_ours(self, deal: Deal) -> bool:
         """On a netting account: whether a program's deal that names no order of ours may be one whose outcome is still unknown."""
