@@ -1,5 +1,6 @@
 """The fault harness: a few schedules of each kind, all that once failed, and that its oracles bite."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from tests.faults import Case, Event, World, matrix, run_case, shrunk
 from tests.faults.campaign import REGRESSIONS, compared
 from tests.faults.matrix import Cell
+from tests.faults.report import DOCS
 from tests.faults.running import Result
 from tests.faults.shrinking import fewest
 
+TESTS = Path(__file__).parent
 SEEDS = range(3000, 3015)
 
 
@@ -86,3 +89,11 @@ def test_a_world_is_made_plainer_as_long_as_it_fails() -> None:
     case = Case(1, World(drift=8, commission=True, calendar="wild"), (Event({"at": 1.0}, "twin"),))
     small = shrunk(case, "I1", fails=lambda each: each.world.calendar == "wild")
     assert (small.plan, small.world) == ((), World(calendar="wild"))
+
+
+def test_every_fault_of_the_specification_has_its_place_in_the_docs_and_every_test_that_they_name_is_there() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    assert {int(number) for number in re.findall(r"\bF(\d\d)\b", text)} >= set(range(1, 93))
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", text)
+    missing = [f"{file}::{name}" for file, name in named if f"def {name}(" not in (TESTS / file).read_text(encoding="utf-8")]
+    assert (missing, len(named) > 20) == ([], True)
