@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -111,15 +112,16 @@ def of_the_module(tree: ast.Module) -> Iterator[ast.AST]:
             yield from ast.walk(statement)
 
 
-def imports_of(source: str) -> set[str]:
+@cache
+def imports_of(source: str) -> frozenset[str]:
     """What a source text imports, anywhere in it: `from a.b import c` is both a.b and a.b.c."""
-    found = set()
+    found = set[str]()
     for node in of_the_module(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+    return frozenset(found)
 
 
 def inside(name: str, packages: Iterable[str]) -> bool:
