@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,15 +41,11 @@ CERTIFICATES = PROJECT_ROOT / "data" / "certificates"
 ROUNDED = 1e-12  # of a price that a fractional_unit has multiplied and divided
 LISTED = 20  # differences that a certificate names; the first is the one that leads to the others
 
-# Nothing of our own may stand between a decision and its order: a backtest has no such limits.
-_NO_LIMITS = {
-    "MAX_POSITION_SIZE": "1000000",
-    "MAX_POSITIONS": "10000",
-    "MAX_DAILY_TRADES": "100000",
-    "MAX_DAILY_LOSS_PCT": "100",
-    "MAX_ORDERS_PER_MINUTE": "10000",
-    "MAX_FAILURES_IN_A_ROW": "10000",
-}
+# Nothing of our own may stand between a decision and its order: a backtest has no such limits, however high.
+_WITHOUT_LIMIT = (
+    *("max_position_size", "max_positions", "max_daily_trades", "max_daily_loss_pct", "max_spread_points"),
+    *("max_orders_per_minute", "max_failures_in_a_row", "max_quote_age_seconds", "max_signal_age_seconds", "price_collar_pct"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +204,7 @@ def _settings(folder: Path, symbol: str, steps: str) -> LiveConfig:
     quiet = {"DASHBOARD": "false", "LOG_LEVEL": "ERROR", "SNAPSHOT_SECONDS": "86400"}
     nothing = folder / "nothing.env"
     nothing.touch()
-    return load_config({**fixed, **paths, **quiet, **_NO_LIMITS}, nothing, {})
+    return load_config({**fixed, **paths, **quiet}, nothing, {}).model_copy(update=dict.fromkeys(_WITHOUT_LIMIT, math.inf))
 
 
 class _Shown(Watcher):

@@ -2,14 +2,16 @@
 
 import json
 import signal
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from Backtest.bars import builtin_prices
+from Backtest.bars import builtin_prices, timeframe
 from Backtest.errors import BadInput
+from Backtest.simulated_terminal import ReplayMarket, SimulatedTerminal, parity_account, parity_symbol
 from Live.__main__ import main
 from Live.config import PROJECT_ROOT
 from Live.verify import compare
@@ -240,3 +242,49 @@ def test_a_stop_by_a_signal_is_no_difference(tmp_path: Path, monkeypatch: pytest
     words = [file_of(tmp_path, SHORT_WITH_A_TARGET), "--symbol", "EURUSD", "--bars", "50", "--certificate", str(tmp_path / "c.json")]
     assert main(["verify", *words]) == 130
     assert not (tmp_path / "c.json").exists()
+
+
+WITHOUT_LIMIT = """
+from backtesting import Strategy
+
+BACKTEST = dict({settings})
+
+
+class WithoutLimit(Strategy):
+    def init(self):
+        pass
+
+    def next(self):
+        bar = len(self.data)
+{body}
+"""
+
+def test_no_limit_of_our_own_cuts_what_a_backtest_buys(tmp_path: Path) -> None:
+    body = "if bar % 9 == 2:\n    self.buy(size=10**11)\nelif bar % 9 == 7:\n    self.position.close()"
+    text = WITHOUT_LIMIT.format(settings="cash=1e15, margin=0.01", body=textwrap.indent(body, 8 * " "))
+    verdict = compare(file_of(tmp_path, text), {}, builtin_prices("GOOG").iloc[:12], "GOOG")
+    assert list(map(str, verdict.differences)) == []
+    assert [trade.size for trade in verdict.live.trades] == [1e11, 1e11]
+
+
+def test_as_many_orders_wait_as_a_strategy_wants() -> None:
+    bars = builtin_prices("GOOG").iloc[:12]
+    market = ReplayMarket({"GOOG": (parity_symbol("GOOG", bars), bars)}, timeframe=timeframe("D1"))
+    terminal = SimulatedTerminal(market, parity_account(1e9))
+    assert terminal.initialize()
+    order = {"action": 5, "symbol": "GOOG", "volume": 1.0, "type": 2, "price": 1.0, "type_filling": 2}  # limits far below
+    answers = [terminal.order_send(order).retcode for _ in range(201)]
+    assert set(answers) == {10009}
+    assert terminal.orders_total() == 201
+
+
+def test_an_entry_while_the_day_has_lost_more_than_all_at_the_open_and_won_it_back_by_the_close_is_made(tmp_path: Path) -> None:
+    body = "if bar == 3:\n    self.buy(size=900)\nelif bar == 10:\n    self.buy(size=10)"
+    text = WITHOUT_LIMIT.format(settings="cash=1_000, margin=0.01", body=textwrap.indent(body, 8 * " "))
+    index = pd.date_range("2020-01-01", periods=20, freq="h")
+    opened = pd.Series(100.0, index=index)
+    opened.iloc[10] = 98.0  # 900 units have lost 1,800 of 1,000
+    bars = pd.DataFrame({"Open": opened, "High": 101.0, "Low": opened, "Close": 100.5, "Volume": 1})
+    verdict = compare(file_of(tmp_path, text), {}, bars, "EURUSD")
+    assert list(map(str, verdict.differences)) == []
+    assert [trade.entry_price for trade in verdict.live.trades] == [100.0, 98.0]

@@ -5,7 +5,7 @@ Frozen values, checked at birth. Field names are those of `MetaTrader5.symbol_in
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -178,8 +178,9 @@ class AccountSpec:
 
 
 def parity_account(balance: float, commission: Commission = no_commission, currency: str = "USD") -> AccountSpec:
-    """The account that backtesting.py assumes: nothing is rounded, and its own margin rule decides before the server's."""
-    return AccountSpec(balance, leverage=10_000, currency=currency, money_digits=None, commission=commission, stop_out=0.0, margin_call=0.0)
+    """The account that backtesting.py assumes: nothing is rounded, any number of orders waits, and its own margin rule decides."""
+    account = AccountSpec(balance, leverage=10_000, currency=currency, money_digits=None, commission=commission)
+    return replace(account, stop_out=0.0, margin_call=0.0, limit_orders=0)
 
 
 def parity_symbol(name: str, frame: pd.DataFrame, *, currency: str = "USD", spread_points: int = 0, unit: float = 1.0) -> SymbolSpec:
@@ -197,7 +198,7 @@ def parity_symbol(name: str, frame: pd.DataFrame, *, currency: str = "USD", spre
         contract_size=contract,
         volume_min=step,
         volume_step=step,
-        volume_max=1e9,
+        volume_max=1e14,
         spread_points=spread_points,
         immediate_stops=True,
         gaps_fill_at_open=False,
