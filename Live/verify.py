@@ -48,9 +48,17 @@ _WITHOUT_LIMIT = (
 )
 
 
+class BacktestFailed(BadInput):
+    """A strategy fails in its own backtest; `bars` is how many were over by then, None where its init() failed."""
+
+    def __init__(self, sentence: str, bars: int | None) -> None:
+        super().__init__(sentence)
+        self.bars = bars
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a comparison on one symbol came to."""
+    """What a comparison on one symbol came to; `waited` names what the live side waited for, where that is all of the difference."""
 
     symbol: str
     timeframe: str
@@ -59,6 +67,7 @@ class Verdict:
     live: Told
     differences: Sequence[Difference]
     notes: Sequence[str]
+    waited: str
 
 
 def verify(asked: Asked, config: LiveConfig, certificate: Path | None) -> int:
@@ -87,11 +96,14 @@ def verify(asked: Asked, config: LiveConfig, certificate: Path | None) -> int:
 
 
 def compare(strategy: str, params: Mapping[str, Any], bars: pd.DataFrame, symbol: str) -> Verdict:
-    """Both accounts of the bars, and where they differ. `strategy` is file.py or file.py:Class. Raises BadInput."""
+    """Both accounts of the bars, and where they differ. `strategy` is file.py or file.py:Class.
+
+    Raises BadInput, which is BacktestFailed where there is no backtest to compare with.
+    """
     bars, notes = _as_a_terminal_has_them(bars)
     # each side has the file for itself: what one leaves in its classes and modules, the other must not find
     loaded = load_strategy(strategy)
-    backtest = backtest_told(loaded, params, bars)
+    backtest, lacking = backtest_told(loaded, params, bars)
     live = live_told(load_strategy(strategy), params, bars, symbol)
     if backtest.bars < len(bars) - 1:
         ruin = bars.index[backtest.bars]
@@ -102,7 +114,8 @@ def compare(strategy: str, params: Mapping[str, Any], bars: pd.DataFrame, symbol
         notes.append("the strategy ordered nothing on these bars, so that there was nothing to compare")
     tolerance = 0.0 if FractionalUnit.of(loaded.backtest).size == 1 else ROUNDED
     found = differences(backtest, live, tolerance=tolerance)
-    return Verdict(symbol, timeframe_of(bars).name, bars, backtest, live, found, notes)
+    waited = ", ".join(lacking) if found and not (live.decisions or live.trades or live.failure) else ""
+    return Verdict(symbol, timeframe_of(bars).name, bars, backtest, live, found, notes, waited)
 
 
 def _before(end: pd.Timestamp, told: Told) -> Told:
@@ -121,19 +134,23 @@ def _as_a_terminal_has_them(bars: pd.DataFrame) -> tuple[pd.DataFrame, list[str]
 # the backtest
 
 
-def backtest_told(loaded: LoadedStrategy, params: Mapping[str, Any], bars: pd.DataFrame) -> Told:
-    """`Backtest.run()` on the bars. What is open at the end stays open. Raises BadInput when the strategy fails."""
+def backtest_told(loaded: LoadedStrategy, params: Mapping[str, Any], bars: pd.DataFrame) -> tuple[Told, Sequence[str]]:
+    """`Backtest.run()` on the bars, and what it does not wait for: indicators that have no value on any of them.
+
+    What is open at the end stays open. Raises BacktestFailed.
+    """
     settings = {**loaded.backtest, "finalize_trades": False}
+    session = StrategySession(loaded.cls, settings, params, bars)
     try:
-        history = StrategySession(loaded.cls, settings, params, bars).warm_up(bars)
+        history = session.warm_up(bars, complete=True)
     except StrategyFailed as error:
-        raise BadInput(f"{loaded.path}: {error}") from error
+        raise BacktestFailed(f"{loaded.path}: {error}", error.bars) from error
     stats = run(Job(loaded, params, settings, bars, source="", plot=None)).stats
     # nobody can act on the last bar: the prices end with it
     decisions = [_decided(time, each) for time, decided in history if time != bars.index[-1] for each in decided]
     ended = int(bars.index.searchsorted(history[-1][0])) + 1 if history else len(bars)
     trades = list(_backtest_trades(stats, FractionalUnit.of(loaded.backtest)))
-    return Told(min(ended, len(bars) - 1), decisions, trades, float(stats["Equity Final [$]"]))
+    return Told(min(ended, len(bars) - 1), decisions, trades, float(stats["Equity Final [$]"])), session.lacking
 
 
 def _decided(bar: pd.Timestamp, decision: Decision) -> Decided:
@@ -267,6 +284,8 @@ def _stored_tag(text: str | None) -> object:
 def _cause(verdict: Verdict) -> str:
     """Where to look first, by what the first difference is."""
     first = verdict.differences[0]
+    if verdict.waited:
+        return f"{verdict.waited} has no value on any of these bars, for which a backtest does not wait, and live a value may come"
     if verdict.live.failure:
         return f"the live run ended early: {verdict.live.failure}"
     if first.what == "order":

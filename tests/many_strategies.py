@@ -213,7 +213,7 @@ class BothSides(Bracketed):
         if self.up() and len(self.trades) < 5:
             self.buy(size=self.units, sl=price - room)
         if self.down() and len(self.trades) < 5:
-            self.sell(size=self.units, tp=price - room, tag=len(self.data))
+            self.sell(size=self.units, tp=max(price - room, price / 10), tag=len(self.data))  # ranges of months may be as wide as prices
         for trade in self.trades:
             if len(self.data) - trade.entry_bar > 20:
                 trade.close(0.5 if trade.size > 1.5 * self.units else 1)
@@ -585,7 +585,8 @@ class Drawn(Strategy):
 
     def enter(self, draw):
         sign, price = draw.choice([1, -1]), self.data.Close[-1]
-        below, above = (self.room * self.range[-1] * (draw.random() + 0.01) for _ in range(2))
+        spread = price * self._broker._spread  # nearer levels are refused
+        below, above = (self.room * self.range[-1] * (draw.random() + 0.01) + spread for _ in range(2))
         sl = price - sign * below if self.levels and draw.random() < 0.6 else None
         tp = price + sign * above if self.levels and draw.random() < 0.6 else None
         order = self.buy if sign > 0 else self.sell

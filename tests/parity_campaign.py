@@ -2,7 +2,8 @@
 
 With them go the kinds of strategies that backtesting.py's documentation teaches. The prices are those in the box and the bars
 of `--prices FOLDER`, without it those in `shared/data` beside the project's; of each the newest 5,000 (`--newest`). `--quick`
-takes few bars and only the prices in the box. The exit code is 1 where anything differs.
+takes few bars and only the prices in the box. The last lines count what differs, and by its reason what differs on a ground
+that docs/parity.md names, what is not compared to its end, and what is not at all. The exit code is 1 where anything differs.
 
 `--wide` has every strategy of the tests instead, each in every combination of `hedging`, `exclusive_orders`, `trade_on_close`
 and kind of commission, on a stretch of `--bars` bars of all prices. `--shard I/N` does one of N parts of that: each part holds
@@ -14,9 +15,10 @@ import logging
 import sys
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -26,13 +28,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from Backtest.bars import BUILTIN, builtin_prices, is_ticks, read_bars_or_ticks, timeframe_of
 from Backtest.errors import BadInput
 from Live.config import PROJECT_ROOT
-from Live.verify import compare
+from Live.verify import BacktestFailed, compare
 from tests.documented_strategies import DOCUMENTED, slower_than, write
 from tests.wide_strategies import WAYS, WIDE, write_wide
 
 NEWEST, QUICK, WIDE_BARS = 5_000, 700, 150
 CODES = PROJECT_ROOT / "Backtest" / "codes"
 FURTHER = PROJECT_ROOT.parent / "shared" / "data"
+ENDED, WAITED, UNUSABLE = GROUNDS = (
+    "compared up to the bar on which the strategy's own backtest fails",
+    "not equal, as an indicator has no value on any bar: a backtest does not wait for it, a live trader does (docs/parity.md)",
+    "not compared, as the strategy or the prices cannot be used",
+)
 Told = Callable[[str, int, int], None]  # what is compared, how many rows are done, and of how many
 
 
@@ -47,7 +54,10 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one comparison came to; `problem` is why there was none, or the first difference."""
+    """What one comparison came to; `problem` is why there was none, or the first difference.
+
+    `ground` names why a row is not an equal one on all of its bars, and yet no fault: see GROUNDS.
+    """
 
     strategy: str
     prices: str
@@ -55,6 +65,7 @@ class Row:
     counts: tuple[int, int, int]  # bars, orders, trades
     differences: int | None  # None: it was not compared
     problem: str = ""
+    ground: str = ""
 
 
 def prices_of(folder: Path | None, newest: int) -> Iterator[Prices | str]:
@@ -86,14 +97,24 @@ def strategies_for(prices: Prices, folder: Path) -> Iterator[Path]:
 
 
 def compared(strategy: Path, prices: Prices) -> Row:
-    """One row of the table; a strategy that fails in its backtest is one without figures."""
+    """One row of the table; what fails in its own backtest is compared up to there."""
     try:
         verdict = compare(str(strategy), {}, prices.bars, prices.symbol)
+    except BacktestFailed as failure:
+        if not failure.bars:
+            return _not_compared(strategy, prices, failure)
+        before = compared(strategy, replace(prices, bars=prices.bars.iloc[: failure.bars]))
+        return replace(before, problem=str(failure), ground=ENDED) if before.differences == 0 else before
     except BadInput as mistake:
-        return Row(strategy.stem, prices.name, "", (len(prices.bars), 0, 0), None, str(mistake))
+        return _not_compared(strategy, prices, mistake)
     told, found = verdict.backtest, verdict.differences
     counts = (len(prices.bars), len(told.decisions), len(told.trades))
-    return Row(strategy.stem, prices.name, settings_of(strategy), counts, len(found), str(found[0]) if found else "")
+    ground = WAITED if verdict.waited else ""
+    return Row(strategy.stem, prices.name, settings_of(strategy), counts, len(found), str(found[0]) if found else "", ground)
+
+
+def _not_compared(strategy: Path, prices: Prices, mistake: BadInput) -> Row:
+    return Row(strategy.stem, prices.name, settings_of(strategy), (len(prices.bars), 0, 0), None, str(mistake), UNUSABLE)
 
 
 def settings_of(strategy: Path) -> str:
@@ -113,13 +134,18 @@ def campaign(all_prices: Sequence[Prices], told: Told = lambda *_: None) -> Iter
                 done += 1
 
 
+def turns(prices: int, shard: tuple[int, int] = (1, 1)) -> list[tuple[int, int, int]]:
+    """One shard of all combinations of a strategy, a way and prices, by their numbers; they take turns, so that a few have many of each."""
+    names, ways = len(WIDE), len(WAYS)
+    steps = [(turn, name, (name + step) % ways) for turn in range(prices) for step in range(ways) for name in range(names)]
+    first, end = ((number * len(steps)) // shard[1] for number in (shard[0] - 1, shard[0]))
+    return [(name, way, (turn + name + way) % prices) for turn, name, way in steps[first:end]]
+
+
 def wide_campaign(all_prices: Sequence[Prices], *, shard: tuple[int, int], jobs: int, told: Told = lambda *_: None) -> Iterator[Row]:
-    """The rows of one shard of every strategy in every way on all prices; strategies, ways and prices take turns."""
-    count, names, ways = len(all_prices), range(len(WIDE)), len(WAYS)
-    turns = [(turn, name, (name + step) % ways) for turn in range(count) for step in range(ways) for name in names]
-    first, end = ((number * len(turns)) // shard[1] for number in (shard[0] - 1, shard[0]))
+    """The rows of one shard of every strategy in every way on all prices."""
     with tempfile.TemporaryDirectory(prefix="campaign_") as written, ProcessPoolExecutor(jobs, initializer=_quiet) as pool:
-        chosen = [(Path(written), name, way, all_prices[(turn + name + way) % count]) for turn, name, way in turns[first:end]]
+        chosen = [(Path(written), name, way, all_prices[place]) for name, way, place in turns(len(all_prices), shard)]
         for done, row in enumerate(pool.map(_compared_in_a_way, chosen), start=1):
             told(f"{row.strategy} on {row.prices}", done, len(chosen))
             yield row
@@ -177,15 +203,20 @@ def main(words: list[str] | None = None) -> int:
             sys.stdout.flush()
             rows.append(row)
     notes += [f"{row.strategy} on {row.prices}: {row.problem}" for row in rows if row.problem]
-    for note in [*notes, _sum(rows)]:
+    for note in [*notes, *_sums(rows)]:
         out.print(note, markup=False)
-    return 1 if any(row.differences for row in rows) else 0
+    return 1 if any(_differs(row) for row in rows) else 0
 
 
-def _sum(rows: Sequence[Row]) -> str:
+def _differs(row: Row) -> bool:
+    return bool(row.differences) and row.ground != WAITED
+
+
+def _sums(rows: Sequence[Row]) -> Iterator[str]:
     orders, trades = (sum(row.counts[number] for row in rows) for number in (1, 2))
-    different, missing = sum(bool(row.differences) for row in rows), sum(row.differences is None for row in rows)
-    return f"{len(rows):,} comparisons of {orders:,} orders and {trades:,} trades: {different:,} differ, {missing:,} were not compared"
+    yield f"{len(rows):,} comparisons of {orders:,} orders and {trades:,} trades: {sum(map(_differs, rows)):,} differ"
+    for ground, count in Counter(row.ground for row in rows if row.ground).most_common():
+        yield f"{count:,} {ground}"
 
 
 _LINE = "{:<19} {:<31} {:>6} {:>7} {:>7} {:>12}  {}"

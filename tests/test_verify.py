@@ -14,7 +14,7 @@ from Backtest.errors import BadInput
 from Backtest.simulated_terminal import ReplayMarket, SimulatedTerminal, parity_account, parity_symbol
 from Live.__main__ import main
 from Live.config import PROJECT_ROOT
-from Live.verify import compare
+from Live.verify import BacktestFailed, compare
 
 EVERYTHING = """
 from backtesting import Strategy
@@ -244,13 +244,13 @@ def test_a_stop_by_a_signal_is_no_difference(tmp_path: Path, monkeypatch: pytest
     assert not (tmp_path / "c.json").exists()
 
 
-WITHOUT_LIMIT = """
+EMPTY_BUT = """
 from backtesting import Strategy
 
 BACKTEST = dict({settings})
 
 
-class WithoutLimit(Strategy):
+class EmptyBut(Strategy):
     def init(self):
         pass
 
@@ -261,7 +261,7 @@ class WithoutLimit(Strategy):
 
 def test_no_limit_of_our_own_cuts_what_a_backtest_buys(tmp_path: Path) -> None:
     body = "if bar % 9 == 2:\n    self.buy(size=10**11)\nelif bar % 9 == 7:\n    self.position.close()"
-    text = WITHOUT_LIMIT.format(settings="cash=1e15, margin=0.01", body=textwrap.indent(body, 8 * " "))
+    text = EMPTY_BUT.format(settings="cash=1e15, margin=0.01", body=textwrap.indent(body, 8 * " "))
     verdict = compare(file_of(tmp_path, text), {}, builtin_prices("GOOG").iloc[:12], "GOOG")
     assert list(map(str, verdict.differences)) == []
     assert [trade.size for trade in verdict.live.trades] == [1e11, 1e11]
@@ -280,7 +280,7 @@ def test_as_many_orders_wait_as_a_strategy_wants() -> None:
 
 def test_an_entry_while_the_day_has_lost_more_than_all_at_the_open_and_won_it_back_by_the_close_is_made(tmp_path: Path) -> None:
     body = "if bar == 3:\n    self.buy(size=900)\nelif bar == 10:\n    self.buy(size=10)"
-    text = WITHOUT_LIMIT.format(settings="cash=1_000, margin=0.01", body=textwrap.indent(body, 8 * " "))
+    text = EMPTY_BUT.format(settings="cash=1_000, margin=0.01", body=textwrap.indent(body, 8 * " "))
     index = pd.date_range("2020-01-01", periods=20, freq="h")
     opened = pd.Series(100.0, index=index)
     opened.iloc[10] = 98.0  # 900 units have lost 1,800 of 1,000
@@ -288,3 +288,33 @@ def test_an_entry_while_the_day_has_lost_more_than_all_at_the_open_and_won_it_ba
     verdict = compare(file_of(tmp_path, text), {}, bars, "EURUSD")
     assert list(map(str, verdict.differences)) == []
     assert [trade.entry_price for trade in verdict.live.trades] == [100.0, 98.0]
+
+
+WAITS_FOR_ITS_LINE = """
+from backtesting import Strategy
+
+
+class Waits(Strategy):
+    def init(self):
+        self.slow = self.I(lambda close: close.rolling(500).mean(), self.data.Close.s)
+        self.fast = self.I(lambda close: close.rolling(5).mean(), self.data.Close.s)
+
+    def next(self):
+        if not self.position:
+            self.buy(size=1000)
+"""
+
+
+def test_what_differs_as_a_backtest_does_not_wait_for_an_indicator_without_a_value_has_that_as_its_cause(tmp_path: Path) -> None:
+    code, found = certified(tmp_path, file_of(tmp_path, WAITS_FOR_ITS_LINE), "--symbol", "EURUSD", "--bars", "60")
+    assert code == 6
+    assert found["first_differences"][0].endswith("the backtest has kind=BUY size=1000, live has none")
+    assert found["likely_cause"].startswith("self.slow has no value on any of these bars")
+
+
+def test_a_strategy_that_fails_in_its_own_backtest_says_after_how_many_bars(tmp_path: Path) -> None:
+    body = "if bar == 30:\n    raise ValueError('enough')"
+    text = EMPTY_BUT.format(settings="cash=1_000", body=textwrap.indent(body, 8 * " "))
+    with pytest.raises(BacktestFailed, match="enough") as failure:
+        compare(file_of(tmp_path, text), {}, builtin_prices("GOOG").iloc[:60], "GOOG")
+    assert failure.value.bars == 29

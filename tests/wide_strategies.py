@@ -33,11 +33,15 @@ class {name}(Base):
 
 
 def write_wide(folder: Path, number: int, name: str, bars: pd.DataFrame) -> Path:
-    """The strategy of that name in the way of that number, with sizes and cash that suit the prices, and a spread in every other way."""
+    """The strategy of that name in the way of that number, with sizes and cash that suit the prices.
+
+    Every other way has a spread, of a tenth of a usual bar at most: one that is wider than the levels of an order is refused.
+    """
     dearest = float(bars["High"].max())
     units = 1000 if dearest < 200 else 8
     flags = dict(zip((*FLAGS, "commission"), WAYS[number], strict=True))
-    more = {"cash": float(round(50 * units * dearest, -3)), "margin": 0.5, "spread": (0, 0.0002)[number % 2]}
+    spread = min(0.0002, float(((bars["High"] - bars["Low"]) / bars["Close"]).median()) / 10)
+    more = {"cash": float(round(50 * units * dearest, -3)), "margin": 0.5, "spread": (0, float(f"{spread:.1g}"))[number % 2]}
     settings = ", ".join(f"{key}={value}" for key, value in {**more, **flags}.items())
     module, _, cls = name.rpartition(".")
     rule = slower_than(timeframe_of(bars))

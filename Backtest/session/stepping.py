@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -34,7 +34,14 @@ _FAILURES = (Exception, SystemExit)  # of the strategy's code: told to the calle
 
 
 class StrategyFailed(Exception):
-    """The strategy's own code raised (the cause is its exception), or it wants what cannot be traded."""
+    """The strategy's own code raised (the cause is its exception), or it wants what cannot be traded.
+
+    `bars` is how many were over before the one that it failed on; None where its init() failed.
+    """
+
+    def __init__(self, sentence: str, bars: int | None = None) -> None:
+        super().__init__(sentence)
+        self.bars = bars
 
 
 class StrategySession:
@@ -59,6 +66,7 @@ class StrategySession:
         self._start: int | None = None
         self._ruined = False  # in the warm-up
         self._acting = False  # behind the warm-up: what is decided will be sent
+        self._complete = False  # no bars will follow
         self._from_init: list[Order] = []  # orders of init() that have not been decided yet
         self.warming_up = ""  # why there are no decisions yet; "" once there can be
 
@@ -73,16 +81,18 @@ class StrategySession:
         return self._living
 
     def warm_up(
-        self, bars: pd.DataFrame, shown: Mapping[pd.Timestamp, Account] | None = None
+        self, bars: pd.DataFrame, shown: Mapping[pd.Timestamp, Account] | None = None, *, complete: bool = False
     ) -> list[tuple[pd.Timestamp, tuple[Decision, ...]]]:
         """Run the strategy over closed `bars` against backtesting.py's own broker, as `Backtest.run` would.
 
         On bars for which `shown` has an account, the strategy is shown that in the broker's place: so a strategy that was
-        stopped becomes what it was. Returns each bar's time with what was decided there; nothing of it is acted upon.
+        stopped becomes what it was. Where the bars are `complete`, none will follow: as in `Backtest.run`, what has no value by
+        then is not waited for. Returns each bar's time with what was decided there; nothing of it is acted upon.
         Raises StrategyFailed.
         """
         if len(self._bars):
             raise RuntimeError("a session is warmed up once, before its first bar")
+        self._complete = complete
         self._bars.extend(self._unit.frame(bars))
         start = self._started_at() if len(bars) and self._evaluate() else None
         if start is None or start >= len(bars):
@@ -168,11 +178,16 @@ class StrategySession:
     def _started_at(self) -> int | None:
         """The first bar on which `next()` is called, as `Backtest.run` counts it; None while nobody can tell."""
         if self._start is None:
-            warm = _warm_from(self.living, self._base._indicators)
+            warm = _warm_from(self.living) if self._complete or not self.lacking else None
             self._start = None if warm is None or len(self._bars) <= warm else warm + 1  # two bars at least, as in Backtest.run
         started = self._start is not None and len(self._bars) > self._start
         self.warming_up = "" if started else f"indicators have no value yet after {len(self._bars)} bars"
         return self._start
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """What has no value on any bar so far, and may have one later: a live trader waits for it, a backtest does not."""
+        return () if self._living is None else tuple(_lacking(self._living, self._base._indicators))
 
     def _is_shown(self, time: pd.Timestamp, shown: Mapping[pd.Timestamp, Account]) -> bool:
         """During the warm-up: the account of that bar, or what the simulated broker makes of it; False when that is ruined."""
@@ -187,7 +202,8 @@ class StrategySession:
             self._ruined = True
             return False
         except _FAILURES as error:  # of levels that an order may be placed with, and no trade may have
-            raise StrategyFailed(f"backtesting.py cannot fill what {self._class.__name__} has ordered before {time}: {error!r}") from error
+            text = f"backtesting.py cannot fill what {self._class.__name__} has ordered before {time}: {error!r}"
+            raise StrategyFailed(text, bars=len(self.living._data) - 1) from error
         self._view.number_simulated()
         return True
 
@@ -203,7 +219,7 @@ class StrategySession:
             try:
                 living.next()
             except _FAILURES as error:
-                raise StrategyFailed(f"{self._class.__name__}.next() failed: {error!r}") from error
+                raise StrategyFailed(f"{self._class.__name__}.next() failed: {error!r}", bars=len(living._data) - 1) from error
         decided = tuple(decisions(self._view, before, broker.orders, living._data.index[-1]))
         if self._acting:
             self._check_prices(decided)
@@ -246,8 +262,14 @@ def _is_a_mistake(error: BaseException) -> bool:
     return isinstance(error, (*_NEVER_FOR_WANT_OF_BARS, SystemExit)) and "NoneType" not in str(error)
 
 
-def _warm_from(strategy: Strategy, declared: Sequence[_Indicator]) -> int | None:
-    """The bar from which on all indicators have values (backtesting's `_indicator_warmup_nbars`); None: not yet.
+def _warm_from(strategy: Strategy) -> int:
+    """The bar from which on all indicators have values, but for those that never have one (backtesting's `_indicator_warmup_nbars`)."""
+    missing = [np.atleast_2d(np.isnan(each.astype(float))) for _, each in _strategy_indicators(strategy) if not each._opts["scatter"]]
+    return max((int(each.argmin(axis=-1).max()) for each in missing), default=0)
+
+
+def _lacking(strategy: Strategy, declared: Sequence[_Indicator]) -> Iterator[str]:
+    """The attributes that hold an indicator without any value.
 
     What is computed from `declared` indicators, and has no value although all of these have, will never have one, as the sum of a
     line whose first values are missing: as in a backtest it is not waited for.
@@ -255,15 +277,9 @@ def _warm_from(strategy: Strategy, declared: Sequence[_Indicator]) -> int | None
     # backtesting.lib.TrailingStrategy's range: backfilled in a backtest, live there is nothing to fill it from yet
     trailing = vars(strategy).get("_TrailingStrategy__atr")
     if isinstance(trailing, np.ndarray) and np.isnan(trailing).all():
-        return None
-    warm, known = 0, not any(_has_nothing(each) for each in declared)
-    for _, indicator in _strategy_indicators(strategy):
-        if not indicator._opts["scatter"]:
-            missing = np.atleast_2d(np.isnan(indicator.astype(float)))
-            if not known and missing.all(axis=-1).any():
-                return None
-            warm = max(warm, int(missing.argmin(axis=-1).max()))
-    return warm
+        yield "the range of TrailingStrategy"
+    if any(_has_nothing(each) for each in declared):
+        yield from (f"self.{name}" for name, each in _strategy_indicators(strategy) if _has_nothing(each))
 
 
 def _has_nothing(indicator: _Indicator) -> bool:
