@@ -259,6 +259,7 @@ class EmptyBut(Strategy):
 {body}
 """
 
+
 def test_no_limit_of_our_own_cuts_what_a_backtest_buys(tmp_path: Path) -> None:
     body = "if bar % 9 == 2:\n    self.buy(size=10**11)\nelif bar % 9 == 7:\n    self.position.close()"
     text = EMPTY_BUT.format(settings="cash=1e15, margin=0.01", body=textwrap.indent(body, 8 * " "))
