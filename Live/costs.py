@@ -1,7 +1,7 @@
 """`python -m Live costs`: what trading a symbol costs at this broker, as arguments for `backtesting.Backtest`.
 
 The spread is measured on the terminal's ticks (or bars, where it has no ticks), the commission on the account's own deals, the
-margin is the terminal's answer to what a lot would bind, and the swap is read off the symbol. Nothing is sent.
+margin is the terminal's answer to what a lot would bind, the swap and the step of volumes are read off the symbol. Nothing is sent.
 """
 
 import json
@@ -68,6 +68,13 @@ class Costs:
     swap_long: float | None  # fraction of the value, a night; negative costs; None: of a mode that this cannot count
     swap_short: float | None
     triple_night: str  # the weekday whose night counts three times
+    step_lots: float  # volumes are whole numbers of this
+    step_units: float  # the same in units
+
+    @property
+    def fractional_unit(self) -> float | None:
+        """What `FractionalBacktest` is to count in, where volumes are finer than the whole units of a backtest; else None."""
+        return self.step_units if self.step_units < 1 else None
 
     def arguments(self) -> dict[str, float]:
         """What `backtesting.Backtest` takes of it, rounded up to three digits: a cost is rather too high than too low."""
@@ -91,7 +98,7 @@ def print_costs(config: LiveConfig, days: int, *, as_json: bool = False) -> int:
         connector.shutdown()
     out = Console(highlight=False, soft_wrap=True)
     if as_json:
-        out.out(json.dumps([{**asdict(each), "arguments": each.arguments()} for each in found], indent=2, allow_nan=False))
+        out.out(json.dumps([_facts(each) for each in found], indent=2, allow_nan=False))
     else:
         for each in found:
             _print(out, each)
@@ -128,6 +135,8 @@ def costs_of(terminal: Any, symbol: str, steps: int, days: int) -> Costs:
         swap_long=swaps[0],
         swap_short=swaps[1],
         triple_night=WEEKDAYS[int(info.swap_rollover3days) % len(WEEKDAYS)],
+        step_lots=float(info.volume_step),
+        step_units=float(f"{info.volume_step * info.trade_contract_size:.12g}"),
     )
 
 
@@ -239,6 +248,10 @@ def _up(value: float) -> float:
     return float(f"{math.ceil(value / step - 1e-6) * step:.12g}")
 
 
+def _facts(costs: Costs) -> dict[str, Any]:
+    return {**asdict(costs), "fractional_unit": costs.fractional_unit, "arguments": costs.arguments()}
+
+
 def _print(out: Console, costs: Costs) -> None:
     table = Table(title=f"{costs.symbol} at {costs.price:g}", title_justify="left", title_style="bold", box=None, show_header=False)
     table.add_column(style="dim", no_wrap=True)
@@ -246,8 +259,10 @@ def _print(out: Console, costs: Costs) -> None:
     for row in (*_spread_rows(costs), *_other_rows(costs)):
         table.add_row(*row)
     out.print(table)
-    arguments = ", ".join(f"{name}={value:.12g}" for name, value in costs.arguments().items())
-    out.print(f"\nBacktest(data, Strategy, {arguments})\n", markup=False)
+    unit = costs.fractional_unit
+    given = costs.arguments() if unit is None else {"fractional_unit": unit, **costs.arguments()}
+    arguments = ", ".join(f"{name}={value:.12g}" for name, value in given.items())
+    out.print(f"\n{'Backtest' if unit is None else 'FractionalBacktest'}(data, Strategy, {arguments})\n", markup=False)
     if costs.commission is None:
         out.print("commission= is not measured: take it from the broker's contract, or ask again after a trade.", markup=False)
     out.print("Backtest knows no swap; a position that is held overnight pays the one above beside it.")
@@ -276,4 +291,11 @@ def _other_rows(costs: Costs) -> list[tuple[str, str]]:
         if rate is not None:
             what = f"{rate:+.3g} of the value a night ({rate * NIGHTS_OF_A_YEAR:+.2%} a year), thrice on {costs.triple_night}"
         rows.append((name, what))
-    return rows
+    return [*rows, ("Step", _step(costs))]
+
+
+def _step(costs: Costs) -> str:
+    step = f"volumes are whole numbers of {costs.step_lots:g} lots, {costs.step_units:,.12g} units of {costs.symbol}"
+    if costs.fractional_unit is None:
+        return f"{step}: a backtest's sizes are rounded down to them"
+    return f"{step}, and of a backtest whole units: fractional_unit={costs.step_units:.12g} in the strategy's BACKTEST makes both the same"

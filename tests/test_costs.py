@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from backtesting import Strategy
+from backtesting.lib import FractionalBacktest
 
-from Backtest.bars import timeframe
+from Backtest.bars import builtin_prices, timeframe
 from Backtest.simulated_terminal import AccountSpec, MarketEnded, ReplayMarket, SimulatedTerminal
 from Backtest.simulated_terminal.catalogue import retail_symbol
 from Live.__main__ import main
@@ -121,7 +123,8 @@ def test_a_night_is_a_fraction_of_the_value_in_every_mode_that_can_be_counted(mo
 def made(**given: Any) -> Costs:
     facts = {"symbol": "X", "currency": "USD", "price": 1.0, "days": 7, "spread": None, "commission": None, "commission_varies": 0.0}
     rest = {"deals": 0, "margin": 1 / 30, "swap_long": 0.0, "swap_short": 0.0, "triple_night": "Wednesday"}
-    return Costs(**{**facts, **rest, **given})
+    step = {"step_lots": 0.01, "step_units": 1000.0}
+    return Costs(**{**facts, **rest, **step, **given})
 
 
 def test_arguments_are_rounded_up_and_a_rebate_less_far_down() -> None:
@@ -137,13 +140,43 @@ def test_the_command_prints_arguments_to_copy(tmp_path: Path, capsys: pytest.Cap
     out = " ".join(capsys.readouterr().out.split())
     assert "least 8.0, median 8.0, mean 8.0, most 8.0 points" in out
     assert "commission= is not measured" in out
+    assert "whole numbers of 0.01 lots, 1,000 units of EURUSD: a backtest's sizes are rounded down to them" in out
     assert print_costs(given, 10, as_json=True) == 0
     [told] = json.loads(capsys.readouterr().out)
     spread = told["arguments"]["spread"]
     assert spread == pytest.approx(0.00008 / eurusd(5_000)["Close"].iloc[-240:].mean(), rel=0.01)
     assert f"Backtest(data, Strategy, spread={spread}, margin=0.01)" in out
     assert told["symbol"] == "EURUSD"
+    assert (told["step_units"], told["fractional_unit"]) == (1000, None)
     assert not list(tmp_path.glob("**/*.jsonl"))  # no account is made
+
+
+def test_where_lots_are_finer_than_units_the_unit_for_a_fractional_backtest_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars = builtin_prices("BTCUSD")
+    given = settings(tmp_path, sim_broker="retail", sim_spread_points=8, symbols="BTCUSD", timeframe="1mo")
+    assert print_costs(given, 400) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "whole numbers of 0.01 lots, 0.01 units of BTCUSD" in out
+    call = out[out.index("FractionalBacktest(") : out.index(") commission= is not")] + ", cash=10_000)"
+    backtest = eval(call, {"FractionalBacktest": FractionalBacktest, "data": bars, "Strategy": BuysAPart})  # what is to be copied runs
+    assert [trade.size for trade in backtest.run()["_strategy"].closed_trades] == [7]
+    assert print_costs(given, 400, as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)[0]["fractional_unit"] == 0.01
+
+
+class BuysAPart(Strategy):
+    """Seven hundredths of a bitcoin."""
+
+    def init(self) -> None:
+        pass
+
+    def next(self) -> None:
+        if len(self.data) == 5:
+            self.buy(size=7)
+        elif len(self.data) == 9:
+            self.position.close()
 
 
 def test_a_symbol_without_prices_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
