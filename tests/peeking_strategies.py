@@ -3,8 +3,9 @@
 
 import numpy as np
 import pandas as pd
+import talib
 from backtesting import Strategy
-from backtesting.lib import TrailingStrategy, crossover, resample_apply
+from backtesting.lib import SignalStrategy, TrailingStrategy, crossover, resample_apply
 from backtesting.test import EURUSD
 
 BARS = EURUSD.iloc[1000:1200]
@@ -235,6 +236,53 @@ def with_a_table(bars):
 ClosedOver = with_a_table(BARS)
 
 
+# the kinds once more, in other forms: of each what its line is of the frame of prices
+
+
+def with_line(base, line):
+    """The strategy whose line is that."""
+    return type(f"Own{base.__name__}", (base,), {"made": lambda self, _close: line(self.data.df)})
+
+
+def nearer_of_two(values):
+    """To which of two groups each value belongs, as they are when all values are known."""
+    low, high = values.min(), values.max()
+    for _ in range(10):
+        upper = abs(values - low) > abs(values - high)
+        low, high = values[~upper].mean(), values[upper].mean()
+    return upper.astype(float)
+
+
+def first_component(close):
+    returns = np.column_stack([close.pct_change(count).fillna(0) for count in (1, 2, 5)])
+    returns -= returns.mean(axis=0)
+    return returns @ np.linalg.svd(returns, full_matrices=False)[2][0]
+
+
+def first_waves(close):
+    waves = np.fft.rfft(close.to_numpy())
+    waves[10:] = 0
+    return np.fft.irfft(waves, len(close))
+
+
+PLANTED = {
+    "rolled": with_line(Signal, lambda frame: np.roll(frame["Close"], -1) - frame["Close"]),
+    "counted_backwards": with_line(Signal, lambda frame: -frame["Close"].pct_change(-5)),
+    "highest_to_come": with_line(Signal, lambda frame: frame["Close"][::-1].rolling(10).max()[::-1] - frame["Close"] * 1.001),
+    "convolved": with_line(Trend, lambda frame: np.convolve(frame["Close"], np.ones(9) / 9, mode="same")),
+    "centred_median": with_line(Trend, lambda frame: frame["Close"].rolling(7, center=True, min_periods=1).median()),
+    "by_the_median": with_line(Signal, lambda frame: (frame["Close"] - frame["Close"].median()) / frame["Close"].diff().std()),
+    "by_the_last": with_line(Signal, lambda frame: frame["Close"] / frame["Close"].iloc[-1] - 1),
+    "by_the_highest": with_line(Signal, lambda frame: frame["Close"] / frame["Close"].max() - 0.99),
+    "interpolated": with_line(Trend, lambda frame: frame["Close"].where(np.arange(len(frame)) % 5 == 0).interpolate()),
+    "filled_with_the_first": with_line(Trend, lambda frame: (mean := frame["Close"].rolling(20).mean()).fillna(mean.dropna().iloc[0])),
+    "in_groups": with_line(Signal, lambda frame: nearer_of_two(frame["Close"].pct_change().fillna(0).to_numpy())),
+    "by_component": with_line(Signal, lambda frame: first_component(frame["Close"])),
+    "by_waves": with_line(Trend, lambda frame: first_waves(frame["Close"])),
+    "close_of_the_day": with_line(Trend, lambda frame: frame.groupby(frame.index.date)["Close"].transform("last")),
+    "forming_four_hours": with_line(Trend, lambda frame: frame["High"].resample("4h").max().reindex(frame.index, method="ffill") * 0.999),
+}
+
 # clean
 
 
@@ -274,6 +322,91 @@ class ShiftedBack(Trend):
 class FilledForwards(Trend):
     def made(self, close):
         return close.where(close.diff() > 0).ffill()
+
+
+def faded(close):
+    memory, lines = close.iloc[0], []
+    for price in close:
+        memory = 0.97 * memory + 0.03 * price
+        lines.append(memory)
+    return np.array(lines)
+
+
+def strength(close, count):
+    """Wilder's."""
+    change = close.diff()
+    up, down = (side.clip(lower=0).ewm(alpha=1 / count, adjust=False).mean() for side in (change, -change))
+    return 50 - 100 / (1 + up / down)
+
+
+def walked_forward(close):
+    returns, forecasts, slope = close.pct_change().fillna(0).to_numpy(), np.full(len(close), np.nan), 0.0
+    for bar in range(50, len(returns)):
+        if bar % 25 == 0:
+            slope = np.polyfit(returns[: bar - 1], returns[1:bar], 1)[0]
+        forecasts[bar] = slope * returns[bar]
+    return forecasts
+
+
+def turned(close):
+    """Highs and lows that a move of so much has confirmed."""
+    high, low, rising, lines = close.iloc[0], close.iloc[0], True, []
+    for price in close:
+        high, low = (max(high, price), low) if rising else (high, min(low, price))
+        if rising and price < high * 0.998:
+            rising, low = False, price
+        elif not rising and price > low * 1.002:
+            rising, high = True, price
+        lines.append(low if rising else high)
+    return np.array(lines)
+
+
+FROM_THE_PAST = {
+    "exponential": with_line(Trend, lambda frame: frame["Close"].ewm(span=20).mean()),
+    "half_life": with_line(Trend, lambda frame: frame["Close"].ewm(halflife=30, adjust=False).mean()),
+    "wilder": with_line(Signal, lambda frame: strength(frame["Close"], 14)),
+    "fading_memory": with_line(Trend, lambda frame: faded(frame["Close"])),
+    "expanding": with_line(Signal, lambda frame: (frame["Close"] - frame["Close"].expanding().mean()) / frame["Close"].expanding().std()),
+    "ranked_within_the_past": with_line(Signal, lambda frame: frame["Close"].rolling(30).rank(pct=True) - 0.5),
+    "high_of_the_day_so_far": with_line(Trend, lambda frame: frame.groupby(frame.index.date)["High"].cummax() * 0.9995),
+    "day_before": with_line(Trend, lambda frame: frame["High"].resample("D").max().dropna().shift(1).reindex(frame.index, method="ffill")),
+    "relative_strength": with_line(Signal, lambda frame: talib.RSI(frame["Close"].to_numpy(), 14) - 50),
+    "trend_line_of_hilbert": with_line(Trend, lambda frame: talib.HT_TRENDLINE(frame["Close"].to_numpy())),
+    "parabolic": with_line(Trend, lambda frame: talib.SAR(frame["High"].to_numpy(), frame["Low"].to_numpy())),
+    "single_precision": with_line(
+        Signal, lambda frame: frame["Close"].astype("float32") - frame["Close"].astype("float32").rolling(10).mean()
+    ),
+    "walked_forward": with_line(Signal, lambda frame: walked_forward(frame["Close"])),
+    "turned": with_line(Trend, lambda frame: turned(frame["Close"])),
+    "drawn_down": with_line(Signal, lambda frame: frame["Close"] / frame["Close"].cummax() - 0.995),
+    "true_or_false": with_line(Signal, lambda frame: frame["Close"] > frame["Close"].shift(3)),
+}
+
+
+class Remembering(Strategy):
+    """Keeps a list and its best price from bar to bar, and makes series in next()."""
+
+    def init(self):
+        self.best, self.seen = 0.0, []
+
+    def next(self):
+        self.seen.append(self.data.Close[-1])
+        self.best = max(self.best, self.data.High[-1])
+        mean = pd.Series(self.data.Close).ewm(span=10).mean().iloc[-1]
+        if self.seen[-1] > mean and self.best * 0.98 < self.seen[-1] and not self.position:
+            self.buy(size=1000, sl=self.best * 0.98)
+        elif self.position and len(self.seen) % 9 == 0:
+            self.position.close()
+
+
+class SignalsWithATrail(SignalStrategy, TrailingStrategy):
+    def init(self):
+        super().init()
+        close = pd.Series(self.data.Close)
+        above = (close.rolling(5).mean() > close.rolling(25).mean()).astype(int)
+        self.set_signal(above.diff().fillna(0).clip(lower=0) * 0.5)
+        self.set_atr_periods(10)
+        self.set_trailing_sl(3)
 
 
 class OtherSymbol(Strategy):
@@ -318,6 +451,15 @@ class EarlyTrailing(TrailingStrategy):
         super().next()
         if not self.position and crossover(self.data.Close, self.line):
             self.buy(size=1000)
+
+
+class TrailingByPercent(EarlyTrailing):
+    """How many ranges a percentage is, the library reckons from all bars."""
+
+    def init(self):
+        super().init()
+        self.set_atr_periods(5)
+        self.set_trailing_pct(0.003)
 
 
 class NeedsBars(Trend):

@@ -56,6 +56,7 @@ PLANTED = [
     (peeking.ColumnAdded, "self.data.Next", Kind.SHIFTED, "Close of 1 bar later", 1),
     (peeking.ManyRowsOneAhead, "self.bands[1]", Kind.AHEAD, "up to 2 bars ahead", 2),
     (peeking.WholeMean, "next()", Kind.DECIDED, "self.mean is a figure of all bars", None),
+    (peeking.TrailingByPercent, "next()", Kind.DECIDED, "are not there: self._TrailingStrategy__n_atr is a figure of all bars", None),
     (peeking.LastOfList, "next()", Kind.DECIDED, "self.lines is not cut to the bars so far", None),
     (peeking.Beneath, "next()", Kind.DECIDED, "memory behind its data", None),
     (peeking.GlobalFrame, "BARS", Kind.OUTSIDE, "rows of later bars", None),
@@ -75,9 +76,30 @@ def test_a_planted_lookahead_is_named(strategy: type[Strategy], name: str, kind:
     assert found.first_time == str(BARS.index[found.first_bar])
 
 
+OTHER_FORMS = {
+    Kind.AHEAD: ("rolled", "counted_backwards", "highest_to_come", "convolved", "centred_median", "interpolated"),
+    Kind.SCALED: ("by_the_median", "by_the_last", "by_the_highest"),
+    Kind.FILLED: ("filled_with_the_first",),
+    Kind.RANKED: ("in_groups",),
+    Kind.FITTED: ("by_component", "by_waves"),
+    Kind.FORMING: ("close_of_the_day", "forming_four_hours"),
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in OTHER_FORMS.items() for name in names])
+def test_other_forms_of_a_planted_lookahead_are_named_alike(kind: Kind, name: str) -> None:
+    surprises = looked(peeking.PLANTED[name]).surprises
+    assert [(found.name, found.kind) for found in surprises] == [("self.line", kind)]
+
+
+def test_each_planted_form_is_looked_for() -> None:
+    assert sorted(name for names in OTHER_FORMS.values() for name in names) == sorted(peeking.PLANTED)
+
+
 CLEAN = [
     *(peeking.Trend, peeking.Exponential, peeking.Cumulated, peeking.ByFourier, peeking.ClosedDay, peeking.ShiftedBack),
     *(peeking.FilledForwards, peeking.OtherSymbol, peeking.OutsideTrend, peeking.EarlyTrailing, peeking.NeedsBars),
+    *(peeking.Remembering, peeking.SignalsWithATrail),
 ]
 
 
@@ -85,6 +107,13 @@ CLEAN = [
 def test_a_clean_strategy_that_looks_suspicious_is_no_alarm(strategy: type[Strategy]) -> None:
     findings = looked(strategy)
     assert not findings.is_red
+    assert not findings.random
+
+
+@pytest.mark.parametrize("name", peeking.FROM_THE_PAST)
+def test_a_line_of_the_past_alone_is_no_alarm(name: str) -> None:
+    findings = looked(peeking.FROM_THE_PAST[name])
+    assert findings.surprises == ()
     assert not findings.random
 
 

@@ -9,15 +9,27 @@ import numpy as np
 import pandas as pd
 
 from Backtest.errors import BadInput
-from Backtest.lookahead.kinds import Column, Difference, Kind, betrays, difference, differing, kind_of, tolerance_of
+from Backtest.lookahead.kinds import Column, Difference, Kind, betrays, difference, differing, hides, is_number, kind_of, tolerance_of
 from Backtest.lookahead.outside import Outside
-from Backtest.session.playing import Indicator, InitFailed, Played, Prepared, State, Subject, decided_bars, play, play_honestly, prepare
+from Backtest.session.playing import (
+    RANGE,
+    Indicator,
+    InitFailed,
+    Played,
+    Prepared,
+    State,
+    Subject,
+    decided_bars,
+    play,
+    play_honestly,
+    prepare,
+)
 
 EVEN_CUTS, CUTS_AT_CHANGES, CUTS_AT_DECISIONS = 20, 10, 10
-NUMBERS = (bool, int, float, np.generic)
 PRICES = ("Open", "High", "Low", "Close", "Volume")
 SEEDS = (1, 2)
 FEWEST_BARS = 10
+ANOTHER_PRICE = 1.01
 LOOSE = "self.I("
 MADE_BEFORE = "what was made before the backtest cannot be made again bar by bar"
 
@@ -171,17 +183,36 @@ class _Search:
         return watched, chancy + ([] if _agree(self._plain.states, other.states) is None else ["decisions"])
 
     def _compare_columns(self) -> None:
-        cuts = self._cuts()
+        cuts, too_few = self._cuts(), []
         for number, length in enumerate(cuts):
             self._progress("Comparing indicators", number, len(cuts))
-            try:
-                with self._outside.cut_to(length):
-                    known = prepare(self._subject, self._bars.iloc[:length], seed=SEEDS[0])
-            except InitFailed:
-                continue  # too few bars for its indicators
-            for name in self._columns.keys() & known.columns.keys():
-                if len(known.columns[name]) == length:
-                    self._columns[name].compare(known.columns[name])
+            known = self._known(self._bars.iloc[:length])
+            if not known:
+                too_few.append(length)
+            for name, values in known.items():
+                self._columns[name].compare(values)
+        enough = next((length for length in cuts if too_few and length > too_few[-1]), len(self._bars))
+        for length in too_few:
+            self._compare_where_init_fails(length, self._bars.iloc[:enough])
+
+    def _known(self, bars: pd.DataFrame) -> dict[str, Column]:
+        """What init() makes of these bars alone; nothing where they are too few for it."""
+        try:
+            with self._outside.cut_to(len(bars)):
+                known = prepare(self._subject, bars, seed=SEEDS[0]).columns
+        except InitFailed:
+            return {}
+        return {name: known[name] for name in self._columns.keys() & known.keys() if len(known[name]) == len(bars)}
+
+    def _compare_where_init_fails(self, length: int, bars: pd.DataFrame) -> None:
+        """Of so few bars init() can make nothing: what it makes of more of them is known as far as it does not go by the others."""
+        names = [name for name in PRICES[:4] if name in bars]
+        factors = np.where(np.arange(len(bars)) < length, 1.0, ANOTHER_PRICE)
+        moved = bars.assign(**{name: bars[name] * factors for name in names})
+        plain, other = self._known(bars), self._known(moved)
+        for name in plain.keys() & other.keys():
+            watched, values = self._columns[name], other[name][:length]
+            watched.compare(np.where(differing(values, plain[name], watched.tolerance), np.nan, watched.values[:length]))
 
     def _cuts(self) -> list[int]:
         size = len(self._bars)
@@ -234,9 +265,13 @@ class _Search:
         bars = self._bars.iloc[:length]
         try:
             with shown:
-                if prepare(self._subject, bars).lacks_range:
+                prepared = prepare(self._subject, bars)
+                if prepared.lacks_range:
                     self._note("backtesting.lib.TrailingStrategy fills its range in from later bars until it has a value")
                     return None
+                whole = self._whole.columns
+                if any(_empty(known) and not _empty(whole.get(name, known)) for name, known in prepared.columns.items()):
+                    return None  # a backtest does not wait for what has no value on any bar
                 return play(self._subject, bars)
         except InitFailed:
             return None
@@ -263,10 +298,10 @@ class _Search:
     def _suspects(self, length: int) -> list[str]:
         """Sentences about attributes, other than indicators, that are not the same without the later bars."""
         known = prepare(self._subject, self._bars.iloc[:length], seed=SEEDS[0]).attributes
-        others = {name: value for name, value in self._whole.attributes.items() if not isinstance(value, Indicator)}
-        hidden = {name: value for name, value in others.items() if _hides(known.get(name), value)}
+        others = {name: value for name, value in self._whole.attributes.items() if not isinstance(value, Indicator) and name != RANGE}
+        hidden = {name: value for name, value in others.items() if hides(known.get(name), value)}
         figure, whole = "is a figure of all bars", "is not cut to the bars so far, as indicators that are attributes are"
-        return [f"self.{name} {figure if isinstance(value, NUMBERS) else whole}" for name, value in hidden.items()]
+        return [f"self.{name} {figure if is_number(value) else whole}" for name, value in hidden.items()]
 
     # data from elsewhere
 
@@ -314,6 +349,10 @@ class _Search:
             self._notes.append(text)
 
 
+def _empty(column: Column) -> bool:
+    return bool(np.isnan(column).all())
+
+
 def _figures(played: Played) -> dict[str, Any]:
     return {str(name): value for name, value in played.stats.items() if not str(name).startswith("_")}
 
@@ -345,15 +384,3 @@ def _close(left: State | None, right: State | None) -> bool:
         return False
     pairs = [pair for rows in zip(left, right, strict=True) for both in zip(*rows, strict=True) for pair in zip(*both, strict=True)]
     return all(a == b or (a is not None and b is not None and bool(np.isclose(a, b, rtol=1e-9, atol=0, equal_nan=True))) for a, b in pairs)
-
-
-def _hides(known: Any, whole: Any) -> bool:
-    if isinstance(whole, NUMBERS):
-        return type(known) is type(whole) and known == known and bool(known != whole)
-    if isinstance(whole, (list, tuple)):
-        return isinstance(known, type(whole)) and any(_hides(*pair) for pair in zip(known, whole, strict=False))
-    if isinstance(whole, dict):
-        return isinstance(known, dict) and any(_hides(known[key], whole[key]) for key in known.keys() & whole.keys())
-    if isinstance(whole, (np.ndarray, pd.Series)):
-        return isinstance(known, type(whole)) and known.shape != whole.shape
-    return False

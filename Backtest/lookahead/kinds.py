@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ FARTHEST_SHIFT = 100  # bars that are tried for "this is the close of k bars lat
 BETRAYED_BARS, ENOUGH_BARS, TELLING, SIGMAS = (1, 2, 3, 5, 10), 100, 0.25, 6
 SOME_CUTS = 3
 FEW_BARS = 30  # statistics of fewer are no evidence of a kind
+NUMBERS = (bool, int, float, np.generic)
 
 
 class Kind(enum.Enum):
@@ -202,3 +204,21 @@ def _rank_correlation(one: Column, other: Column) -> float:
     if not np.ptp(one) or not np.ptp(other):
         return 0.0
     return float(np.corrcoef(pd.Series(one).rank(), pd.Series(other).rank())[0, 1])
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is one number, also as NumPy and backtesting.py keep one."""
+    return isinstance(value, NUMBERS) or (isinstance(value, np.ndarray) and not value.ndim)  # a mean of self.data.Close is such an array
+
+
+def hides(known: Any, whole: Any) -> bool:
+    """Whether an attribute that is `whole` after all bars, and was `known` after fewer, holds what these do not tell."""
+    if is_number(whole):
+        return type(known) is type(whole) and known == known and bool(known != whole)
+    if isinstance(whole, (list, tuple)):
+        return isinstance(known, type(whole)) and any(hides(*pair) for pair in zip(known, whole, strict=False))
+    if isinstance(whole, dict):
+        return isinstance(known, dict) and any(hides(known[key], whole[key]) for key in known.keys() & whole.keys())
+    if isinstance(whole, (np.ndarray, pd.Series)):
+        return isinstance(known, type(whole)) and known.shape != whole.shape
+    return False

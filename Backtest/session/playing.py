@@ -33,7 +33,7 @@ _BROKER_SETTINGS = ("cash", "spread", "commission", "margin", "trade_on_close", 
 _FOREIGN = (Strategy, _Broker, _Data, Order, Trade, Position, type, ModuleType)
 _OWN_ATTRIBUTES = frozenset({"_indicators", "_broker", "_data", "_params"})
 _FAILURES = (Exception, SystemExit)
-_RANGE = "_TrailingStrategy__atr"  # backtesting.lib's one: what it has not got yet is filled in from later bars
+RANGE = "_TrailingStrategy__atr"  # backtesting.lib's one: what it has not got yet is filled in from later bars
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def prepare(subject: Subject, bars: pd.DataFrame, *, seed: int | None = None) ->
     """What init() makes of these bars. Raises InitFailed."""
     with _undone(subject.cls, seed):
         strategy = _initialised(subject, bars)
-    atr = vars(strategy).get(_RANGE)
+    atr = vars(strategy).get(RANGE)
     lacks_range = isinstance(atr, np.ndarray) and bool(np.isnan(atr).all())
     return Prepared(_columns(strategy), _without_own(strategy), lacks_range)
 
@@ -254,7 +254,7 @@ def _without_own(strategy: Strategy) -> dict[str, Any]:
 def _first_values(strategy: Strategy) -> dict[str, int | None]:
     """Of each indicator the first bar on which all its rows have a value; None where there is none yet."""
     values = {name: ind.astype(float) for name, ind in _strategy_indicators(strategy) if not ind._opts["scatter"]}
-    values |= {_RANGE: atr} if isinstance(atr := vars(strategy).get(_RANGE), np.ndarray) else {}
+    values |= {RANGE: atr} if isinstance(atr := vars(strategy).get(RANGE), np.ndarray) else {}
     missing = {name: np.atleast_2d(np.isnan(rows)) for name, rows in values.items()}
     return {name: None if rows.all(axis=-1).any() else int(rows.argmin(axis=-1).max()) for name, rows in missing.items()}
 
