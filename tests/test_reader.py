@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from Live.audit_logger import belief, newest, recorded, shown, told, verifying
 from Live.audit_logger import reader as reader_module
 from Live.audit_logger.reader import CURVE_POINTS, AuditReader, RecordUnavailable, Run, RunCounts
 from Live.audit_logger.recorded import Recorded
@@ -208,6 +209,28 @@ def test_no_question_reads_a_large_table_from_end_to_end(record: SampleRecord, n
 
 def test_the_questions_are_found_for_their_plans() -> None:
     assert {"RECENT_ORDERS", "DAY_TOTALS", "CURVE", "RUN_FROM of orders"} <= set(questions())
+
+
+# SQLite knows nothing of how the rows are spread, and takes an index of which it can use the slot alone: that is the whole table
+# where one strategy trades. A page of the performance took minutes so, for it asked for the entry of each of its trades.
+INSIDE = {
+    f"{module.__name__.split('.')[-1]} {name}": sql
+    for module in (newest, recorded, shown, told, belief, verifying)
+    for name, sql in vars(module).items()
+    if isinstance(sql, str) and re.match(r"\s*SELECT", sql)
+}
+WHOLE_SLOT = {
+    "newest FAR_BACK": "to the end, as many as are to be passed over",
+    "recorded CHARTS": "a report is of a whole session",
+}
+
+
+@pytest.mark.parametrize("name", sorted(INSIDE))
+def test_no_question_goes_through_all_rows_of_one_strategy_for_each_row(record: SampleRecord, name: str) -> None:
+    sql = INSIDE[name]
+    plan = [row[3] for row in record.db.execute(f"EXPLAIN QUERY PLAN {sql}", dict.fromkeys(re.findall(r":(\w+)", sql), 1))]
+    found = [line for line in plan if re.search(r"\(slot=\?\)$", line) and "positions" not in line and "SEARCH p " not in line]
+    assert bool(found) is (name in WHOLE_SLOT), plan
 
 
 # what the rows say

@@ -10,7 +10,7 @@ from Live.audit_logger.rows import order_of
 from Live.model import Order
 
 OPEN_ORDERS = """
-SELECT * FROM orders WHERE slot = :slot
+SELECT * FROM orders INDEXED BY orders_by_status WHERE slot = :slot
 AND status IN ('PENDING', 'SUBMITTED', 'UNKNOWN', 'UNRESOLVED', 'PLACED', 'PARTIALLY_FILLED') ORDER BY id
 """
 HELD = "SELECT ticket, symbol, side, volume, sl, tp FROM positions WHERE slot = :slot ORDER BY ticket"

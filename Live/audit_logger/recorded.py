@@ -29,9 +29,9 @@ WHERE slot = :slot AND symbol = :symbol AND deal_ticket IN (
 TRADES = """
 SELECT t.id, t.size, t.volume, t.entry_price, t.exit_price, t.profit, t.commission, t.swap, t.net_profit, t.tag, t.exit_reason,
        t.position_ticket, closing.epoch AS exit_epoch,
-       coalesce((SELECT min(epoch) FROM fills WHERE slot = t.slot AND position_id = t.position_ticket AND entry = 'IN'), closing.epoch)
-           AS entry_epoch
-FROM trades AS t JOIN fills AS closing ON closing.slot = t.slot AND closing.deal_ticket = t.exit_deal
+       coalesce((SELECT min(epoch) FROM fills INDEXED BY fills_by_position
+                 WHERE slot = t.slot AND position_id = t.position_ticket AND entry = 'IN'), closing.epoch) AS entry_epoch
+FROM trades AS t NOT INDEXED JOIN fills AS closing ON closing.slot = t.slot AND closing.deal_ticket = t.exit_deal
     AND closing.position_id = t.position_ticket
 WHERE t.slot = :slot AND t.symbol = :symbol AND t.id > :after ORDER BY t.id LIMIT :page
 """

@@ -19,7 +19,7 @@ WHERE slot = :slot AND symbol = :symbol AND timeframe = (
 """
 CLOSED = "SELECT * FROM trades WHERE slot = :slot AND exit_deal = :deal AND position_ticket = :ticket"
 OPENED = """
-SELECT o.sl, o.tp, f.side, f.price AS entry_price, f.timestamp AS entry_time FROM fills AS f
+SELECT o.sl, o.tp, f.side, f.price AS entry_price, f.timestamp AS entry_time FROM fills AS f INDEXED BY fills_by_position
 LEFT JOIN orders AS o ON o.client_order_id = f.client_order_id
 WHERE f.slot = :slot AND f.position_id = :ticket AND f.entry = 'IN' ORDER BY f.deal_ticket LIMIT 1
 """

@@ -43,7 +43,8 @@ _FILLS_AND_TRADES = """
 SELECT 'fill ' || f.deal_ticket, 'it closed a position that fills opened, and there is no trade of it'
 FROM fills AS f
 WHERE f.entry <> 'IN'
-  AND EXISTS (SELECT 1 FROM fills AS i WHERE i.slot = f.slot AND i.position_id = f.position_id AND i.entry = 'IN')
+  AND EXISTS (SELECT 1 FROM fills AS i INDEXED BY fills_by_position
+              WHERE i.slot = f.slot AND i.position_id = f.position_id AND i.entry = 'IN')
   AND NOT EXISTS (SELECT 1 FROM trades AS t WHERE t.slot = f.slot AND t.exit_deal = f.deal_ticket AND t.position_ticket = f.position_id)
 ORDER BY f.timestamp LIMIT 1
 """

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,19 @@ from werkzeug.exceptions import NotFound
 
 from Live.audit_logger.listing import LISTINGS, MOST_ROWS, Listing, Pages
 from Live.audit_logger.newest import NewestSession
-from Live.audit_logger.reader import AuditReader, Row
+from Live.audit_logger.reader import AuditReader
 from Live.audit_logger.shown import ChartRows, Shown
 from Live.clock import Clock
 from Live.dashboard import answers, drawing, exporting
 from Live.dashboard import performance as measuring
 from Live.dashboard.asking import Argument, by_name
+from Live.dashboard.turns import Turns
 from Live.kill_switch import KillSwitchFile
 from Live.model import Kind, Side, Status
 
 V1 = "/api/v1"
 MOST_EXPORTED = 100_000
+MOST_LOOKS = 25  # of an export at 20,000 rows each in which its filters find less than a page
 MOST_BARS = 2_000
 
 Given = Mapping[str, object]
@@ -33,6 +36,7 @@ class Source:
     db_path: Path
     clock: Clock
     kill_switch: KillSwitchFile
+    turns: Turns = field(default_factory=Turns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +109,29 @@ def exported(source: Source, listing: Listing, given: Given) -> Iterator[str]:
     """The rows that pass the filters, newest first, as lines of CSV. Each page is a sitting of its own: nobody is held up."""
     pages = _all_pages(source, listing, _chosen(listing, given), given["limit"])
     first = next(pages)  # what cannot be read is said before the answer begins
-    return exporting.lines((row for page in chain([first], pages) for row in page), listing.names_of_columns)
+    return chain([exporting.header(listing.names_of_columns), first], pages)
 
 
-def _all_pages(source: Source, listing: Listing, chosen: dict[str, object], most: object) -> Iterator[list[Row]]:
-    left, before = most if isinstance(most, int) else 0, None
-    while left > 0:
-        with Pages(source.db_path, source.clock) as pages:
-            page = pages.page(listing, chosen, before=before, limit=min(left, MOST_ROWS))
-        yield page.rows
-        left -= len(page.rows)
-        if (before := page.older) is None:
+def _all_pages(source: Source, listing: Listing, chosen: dict[str, object], most: object) -> Iterator[str]:
+    left, before, looks = most if isinstance(most, int) else 0, None, MOST_LOOKS
+    while left > 0 and looks > 0:
+        part = before, min(left, MOST_ROWS)
+        question = ("csv", listing.table, *sorted(chosen.items()), *part)
+        rows, before, text = source.turns.shared(question, partial(_exported_page, source, listing, chosen, part))
+        yield text
+        left -= rows
+        looks -= rows < part[1]
+        if before is None:
             return
+
+
+def _exported_page(
+    source: Source, listing: Listing, chosen: dict[str, object], part: tuple[int | None, int]
+) -> tuple[int, int | None, str]:
+    before, limit = part
+    with Pages(source.db_path, source.clock) as pages:
+        page = pages.page(listing, chosen, before=before, limit=limit)
+    return len(page.rows), page.older, exporting.lines(page.rows, listing.names_of_columns)
 
 
 # everything else

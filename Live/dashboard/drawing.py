@@ -1,17 +1,18 @@
 """The charts, as Bokeh draws them in the browser: no script of ours in them, so that they pass a strict content policy.
 
-Each picture is made of named sources. The browser draws it once and then only puts new numbers into the sources, so that
-what the reader has zoomed to stays.
+A picture is made once in a process, without a number in it, of named sources. The browser fills these when it draws it and
+later only puts new numbers into them, so that what the reader has zoomed to stays.
 """
 
 import json
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC as _UTC
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from bokeh.core.types import ID
@@ -38,7 +39,7 @@ Sources = dict[str, Columns]
 
 MOST_PANELS = 4
 ROOM_RIGHT = 3  # bars of empty space beside the newest
-EMPTY_LABELS = 200  # places on either side of the bars at which the axis has no number either
+MOST_PICTURES = 64  # kept: one for each set of indicators and theme
 TOOLS = "xpan,xwheel_zoom,box_zoom,reset"
 
 
@@ -54,6 +55,15 @@ class Palette:
     accent: str
     area: str
     lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of an indicator: over the prices or in a panel below them, drawn as a line or as dots."""
+
+    name: str
+    overlay: bool
+    scatter: bool
 
 
 LIGHT = Palette(
@@ -82,9 +92,19 @@ PALETTES = {"light": LIGHT, "dark": DARK}
 # the sources
 
 
+EQUITY = ("time", "equity", "balance", "drawdown")
+BARS = ("x", "open", "high", "low", "close", "time", "volume", "rise")
+TRADES = ("x0", "x1", "y0", "y1", "side", "result", "text")
+LEVELS = ("x0", "x1", "y", "kind", "text")
+
+
+def _empty(names: Iterable[str]) -> Columns:
+    return {name: [] for name in names}
+
+
 def equity_sources(points: Sequence[Row]) -> Sources:
     """Equity, balance and the fall from the highest equity so far (percent, negative) over time."""
-    highest, columns = -math.inf, Columns(time=[], equity=[], balance=[], drawdown=[])
+    highest, columns = -math.inf, _empty(EQUITY)
     for point in points:
         equity, at = point["equity"], _milliseconds(point["timestamp"])
         if at is None or not isinstance(equity, int | float) or not math.isfinite(equity):
@@ -121,7 +141,7 @@ def _values_of(line: Row, place: int, rows: ChartRows) -> list[float | None]:
 
 
 def _trades(rows: ChartRows, opens: list[int], offset: int) -> Columns:
-    found = Columns(x0=[], x1=[], y0=[], y1=[], side=[], result=[], text=[])
+    found = _empty(TRADES)
     for trade in rows.trades:
         x0, x1 = (_place(trade[name], opens, offset) for name in ("entry_time", "exit_time"))
         if x0 is None or x1 is None:
@@ -135,7 +155,7 @@ def _trades(rows: ChartRows, opens: list[int], offset: int) -> Columns:
 
 
 def _levels(rows: ChartRows, opens: list[int], offset: int) -> Columns:
-    found = Columns(x0=[], x1=[], y=[], kind=[], text=[])
+    found = _empty(LEVELS)
     for held in rows.positions:
         start = _place(held["entry_time"], opens, offset) or 0
         for kind, name in (("entry", "entry_price"), ("stop", "sl"), ("target", "tp")):
@@ -149,10 +169,11 @@ def _levels(rows: ChartRows, opens: list[int], offset: int) -> Columns:
 # the pictures
 
 
-def equity_item(sources: Sources, theme: str, target: str) -> Mapping[str, Any]:
-    """The picture of the equity and, below it, of the drawdown."""
+@lru_cache(maxsize=len(PALETTES))
+def equity_picture(theme: str) -> str:
+    """The picture of the equity and, below it, of the drawdown, as JSON for Bokeh's `embed_item`."""
     look = PALETTES[theme]
-    source = ColumnDataSource(data=sources["equity"], name="equity")
+    source = ColumnDataSource(data=_empty(EQUITY), name="equity")
     above = _figure(look, height=210, x_axis_type="datetime")
     above.line("time", "balance", source=source, color=look.quiet, line_dash="dashed", line_width=1.2)
     line = above.line("time", "equity", source=source, color=look.accent, line_width=2)
@@ -175,30 +196,33 @@ def equity_item(sources: Sources, theme: str, target: str) -> Mapping[str, Any]:
     )
     below.xaxis.ticker.desired_num_ticks = 5
     _cross(look, above, below)
-    return _item([above, below], target)
+    return _item([above, below], "equity-figure")
 
 
-def price_item(sources: Sources, lines: Sequence[Row], theme: str, target: str) -> Mapping[str, Any]:
-    """The picture of the candles, and below them a panel for each indicator that is not drawn over the prices."""
-    look = PALETTES[theme]
-    bars, trades, levels = (ColumnDataSource(data=sources[name], name=name) for name in ("bars", "trades", "levels"))
+def lines_of(rows: Sequence[Row]) -> tuple[Line, ...]:
+    """What is drawn of the strategy's indicators."""
+    return tuple(Line(str(row["name"]), bool(row["overlay"]), bool(row["scatter"])) for row in rows)
+
+
+@lru_cache(maxsize=MOST_PICTURES)
+def price_picture(lines: tuple[Line, ...], theme: str) -> str:
+    """The picture of the candles, and below them a panel for each indicator that is not drawn over the prices; as JSON."""
+    look, named = PALETTES[theme], {f"line{place}": line for place, line in enumerate(lines)}
+    columns = {"bars": _empty((*BARS, *named)), "trades": _empty(TRADES), "levels": _empty(LEVELS)}
+    bars, trades, levels = (ColumnDataSource(data=data, name=name) for name, data in columns.items())
     main = _figure(look, height=380)
     _candles(main, look, bars)
     _drawn_trades(main, look, trades, levels)
-    named = {f"line{place}": line for place, line in enumerate(lines)}
-    for place, (name, line) in enumerate((name, line) for name, line in named.items() if line["overlay"]):
+    for place, (name, line) in enumerate((name, line) for name, line in named.items() if line.overlay):
         _line(main, bars, (name, line), look.lines[place % len(look.lines)])
     panels = [_panel(look, bars, main, group) for group in _groups(named)[:MOST_PANELS]]
-    labels = {**dict.fromkeys(range(-EMPTY_LABELS, len(sources["bars"]["x"]) + EMPTY_LABELS), ""), **_labels(sources)}
-    main.yaxis.formatter.precision = _decimals(sources["bars"])
     for each in (main, *panels):
-        each.xaxis.major_label_overrides = labels
         each.xaxis.visible = each is (panels or [main])[-1]
         each.xaxis.ticker.min_interval = 1
     if main.legend:
         main.legend.location = "top_left"
     _cross(look, main, *panels)
-    return _item([main, *panels], target)
+    return _item([main, *panels], "price-figure")
 
 
 def _candles(main: Any, look: Palette, bars: ColumnDataSource) -> None:
@@ -226,7 +250,7 @@ def _drawn_trades(main: Any, look: Palette, trades: ColumnDataSource, levels: Co
     main.segment("x0", "y", "x1", "y", source=levels, color=kinds, line_width=1.5, line_dash="dashed")
 
 
-def _panel(look: Palette, bars: ColumnDataSource, main: Any, group: Sequence[tuple[str, Row]]) -> Any:
+def _panel(look: Palette, bars: ColumnDataSource, main: Any, group: Sequence[tuple[str, Line]]) -> Any:
     panel = _figure(look, height=120, x_range=main.x_range)
     for place, named in enumerate(group):
         _line(panel, bars, named, look.lines[place % len(look.lines)])
@@ -234,21 +258,21 @@ def _panel(look: Palette, bars: ColumnDataSource, main: Any, group: Sequence[tup
     return panel
 
 
-def _line(drawn: Any, bars: ColumnDataSource, named: tuple[str, Row], colour: str) -> None:
+def _line(drawn: Any, bars: ColumnDataSource, named: tuple[str, Line], colour: str) -> None:
     name, line = named
-    text = str(line["name"])[:40]
-    if line["scatter"]:
+    text = line.name[:40]
+    if line.scatter:
         drawn.scatter("x", name, source=bars, size=4, color=colour, legend_label=text)
     else:
         drawn.line("x", name, source=bars, color=colour, line_width=1.6, legend_label=text)
 
 
-def _groups(named: Mapping[str, Row]) -> list[list[tuple[str, Row]]]:
+def _groups(named: Mapping[str, Line]) -> list[list[tuple[str, Line]]]:
     """The lines below the prices; those of one indicator, "Bands 1" and "Bands 2", together."""
-    groups: dict[str, list[tuple[str, Row]]] = {}
+    groups: dict[str, list[tuple[str, Line]]] = {}
     for name, line in named.items():
-        if not line["overlay"]:
-            groups.setdefault(re.sub(r" \d+$", "", str(line["name"])), []).append((name, line))
+        if not line.overlay:
+            groups.setdefault(re.sub(r" \d+$", "", line.name), []).append((name, line))
     return list(groups.values())
 
 
@@ -293,18 +317,14 @@ def _cross(look: Palette, *figures: Any) -> None:
             each.legend.padding = each.legend.spacing = 2
 
 
-def _item(figures: Sequence[Any], target: str) -> Mapping[str, Any]:
-    return json_item(column(*figures, sizing_mode="stretch_width", spacing=0), ID(target))
+def _item(figures: Sequence[Any], target: str) -> str:
+    return json.dumps(json_item(column(*figures, sizing_mode="stretch_width", spacing=0), ID(target)), allow_nan=False)
 
 
 # rows
 
 
-def _labels(sources: Sources) -> dict[int, str]:
-    return dict(zip(sources["bars"]["x"], sources["bars"]["time"], strict=True))
-
-
-def _decimals(bars: Columns) -> int:
+def decimals(bars: Columns) -> int:
     """Of prices at the steps that an axis of this range has."""
     prices = [price for price in (*bars["high"], *bars["low"]) if isinstance(price, int | float) and math.isfinite(price)]
     span = max(prices) - min(prices) if prices else 0.0

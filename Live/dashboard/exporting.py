@@ -2,24 +2,21 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 
 from Live.audit_logger.reader import Row
 
 RUNS = ("=", "+", "-", "@", "\t", "\r")  # a text that begins so is a formula in a spreadsheet (OWASP, CSV injection)
 
 
-def lines(rows: Iterable[Row], columns: list[str]) -> Iterator[str]:
-    """The header and one line for each row."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([cell(row[name]) for name in columns])
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-    yield buffer.getvalue()
+def header(columns: Sequence[str]) -> str:
+    """The line that names the columns."""
+    return _text([columns])
+
+
+def lines(rows: Iterable[Row], columns: Sequence[str]) -> str:
+    """One line for each row."""
+    return _text([cell(row[name]) for name in columns] for row in rows)
 
 
 def cell(value: object) -> object:
@@ -31,3 +28,9 @@ def cell(value: object) -> object:
     if isinstance(value, str) and value.startswith(RUNS):
         return f"'{value}"
     return "" if value is None else value
+
+
+def _text(rows: Iterable[Sequence[object]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows(rows)
+    return buffer.getvalue()

@@ -3,14 +3,14 @@
 import hmac
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import bokeh
-from flask import Flask, Response, jsonify, make_response, redirect, render_template, request, send_from_directory
+from flask import Flask, Response, current_app, jsonify, make_response, redirect, render_template, request, send_from_directory
 from werkzeug.exceptions import BadRequest, Forbidden, NotFound
 
 from Live.audit_logger.listing import LISTINGS
@@ -83,7 +83,7 @@ def _add_answers(app: Flask, source: Source) -> None:
 
 
 def _page(source: Source, page: str) -> tuple[str, int]:
-    problem = _problem(source)
+    problem = source.turns.shared("problem", partial(_problem, source))
     nonce = _nonce() if page in WITH_CHARTS else ""
     template = "list.html" if page in LISTINGS else f"{page}.html"
     filters = (
@@ -109,11 +109,15 @@ def _nonce() -> str:
 def _rows_of(source: Source, order_id: int) -> OrderRows:
     if order_id > LARGEST_ID:
         raise NotFound("There is no such order.")
-    with Shown(source.db_path, source.clock) as reader:
-        rows = reader.order_rows(order_id)
+    rows = source.turns.alone(partial(_looked_up, source, order_id))
     if rows is None:
         raise NotFound("There is no such order.")
     return rows
+
+
+def _looked_up(source: Source, order_id: int) -> OrderRows | None:
+    with Shown(source.db_path, source.clock) as reader:
+        return reader.order_rows(order_id)
 
 
 def _order(source: Source, order_id: int) -> str:
@@ -135,7 +139,13 @@ def _order_file(source: Source, order_id: int) -> Response:
 
 
 def _answer(source: Source, endpoint: Endpoint) -> Response:
-    return jsonify(endpoint.answer(source, given(request.args, endpoint.arguments)))
+    asked = given(request.args, endpoint.arguments)
+    return _shared(source, endpoint.path, asked, lambda: current_app.json.dumps(endpoint.answer(source, asked)))
+
+
+def _shared(source: Source, path: str, asked: Mapping[str, object], make: Callable[[], str]) -> Response:
+    """JSON that everybody gets who asks the same at the same time."""
+    return Response(source.turns.shared((path, *sorted(asked.items())), make), mimetype="application/json")
 
 
 def _csv(source: Source, name: str) -> Response:
@@ -148,17 +158,26 @@ def _csv(source: Source, name: str) -> Response:
 
 def _figure(source: Source, name: str) -> Response:
     asked = given(request.args, FIGURES[name])
-    theme, lean = str(asked["theme"]), asked["only_sources"] is True
-    if name == "equity":
-        with AuditReader(source.db_path, source.clock) as reader:
-            points: Any = answers.equity(reader)["points"]
-        sources = drawing.equity_sources(points)
-        return jsonify_whole({"sources": sources} if lean else {"item": drawing.equity_item(sources, theme, "equity-figure")})
+    return _shared(source, f"/figures/{name}", asked, partial(_equity_figure if name == "equity" else _price_figure, source, asked))
+
+
+def _equity_figure(source: Source, asked: Mapping[str, object]) -> str:
+    with AuditReader(source.db_path, source.clock) as reader:
+        points: Any = answers.equity(reader)["points"]
+    numbers = {"sources": drawing.equity_sources(points)}
+    return _with_picture(numbers, "" if asked["only_sources"] else drawing.equity_picture(str(asked["theme"])))
+
+
+def _price_figure(source: Source, asked: Mapping[str, object]) -> str:
     about, rows = api.chart_rows(source, asked)
     sources = drawing.price_sources(rows)
-    if lean:
-        return jsonify_whole({**about, "sources": sources})
-    return jsonify_whole({**about, "item": drawing.price_item(sources, rows.lines, theme, "price-figure")})
+    numbers = {**about, "sources": sources, "decimals": drawing.decimals(sources["bars"])}
+    return _with_picture(numbers, "" if asked["only_sources"] else drawing.price_picture(drawing.lines_of(rows.lines), str(asked["theme"])))
+
+
+def _with_picture(numbers: Mapping[str, Any], picture: str) -> str:
+    text = answers.whole_json(numbers)
+    return f'{text[:-1]},"item":{picture}}}' if picture else text
 
 
 def jsonify_whole(value: Any) -> Response:
@@ -168,9 +187,13 @@ def jsonify_whole(value: Any) -> Response:
 
 def _health(source: Source) -> tuple[Response, int]:
     given(request.args, {})
-    with AuditReader(source.db_path, source.clock) as reader:
-        answer, code = answers.health(reader, source.clock.now())
+    answer, code = source.turns.shared("health", partial(_healthy, source))
     return jsonify(answer), code
+
+
+def _healthy(source: Source) -> tuple[answers.Answer, int]:
+    with AuditReader(source.db_path, source.clock) as reader:
+        return answers.health(reader, source.clock.now())
 
 
 def _session(token: Token) -> Response:
@@ -195,15 +218,20 @@ def _stream(source: Source, places: threading.BoundedSemaphore) -> Response | tu
 def _changes(source: Source) -> Iterator[str]:
     seen = None
     for turn in count():
-        try:
-            with Shown(source.db_path, source.clock) as reader:
-                now = reader.version()
-        except RecordUnavailable as problem:
-            now = str(problem)
-        now += str(source.kill_switch.found())
+        now = source.turns.shared("version", partial(_version, source))
         yield f"event: change\ndata: {turn}\n\n" if now != seen else ": the same\n\n"
         seen = now
         source.clock.sleep(STREAM_SECONDS)
+
+
+def _version(source: Source) -> str:
+    """Another text whenever something that is shown may have changed."""
+    try:
+        with Shown(source.db_path, source.clock) as reader:
+            now = reader.version()
+    except RecordUnavailable as problem:
+        now = str(problem)
+    return now + str(source.kill_switch.found())
 
 
 # stopping

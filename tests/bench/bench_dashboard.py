@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ ADDRESSES = [
     *("/figures/equity.json", "/figures/equity.json?only_sources=true", "/figures/price.json", "/figures/price.json?only_sources=true"),
 ]
 COUNT = "WITH RECURSIVE n (value) AS (SELECT {first} UNION ALL SELECT value + 1 FROM n WHERE value < {last}) "
+PATIENCE = 30  # seconds for one answer
 FIRST_EPOCH = int(START.timestamp())
 NEWEST = """
 SELECT 1000 + max((SELECT max(seq) FROM order_events), (SELECT max(deal_ticket) FROM fills)),
@@ -125,9 +126,10 @@ def _recount(db: sqlite3.Connection) -> None:
 def trading(path: Path) -> Iterator[None]:
     """A trader in a process of its own that writes a bar, an order with its life and deal, and a sign of life twenty times a second."""
     processes = multiprocessing.get_context("spawn")
-    over, told = processes.Event(), processes.Queue()
-    trader = processes.Process(target=_trade, args=(path, over, told))
+    begun, over, told = processes.Event(), processes.Event(), processes.Queue()
+    trader = processes.Process(target=_trade, args=(path, begun, over, told))
     trader.start()
+    begun.wait(60)
     try:
         yield
     finally:
@@ -138,7 +140,7 @@ def trading(path: Path) -> Iterator[None]:
         print(f"{len(waited)} turns of the trader: {', '.join(figures)}", flush=True)  # noqa: T201
 
 
-def _trade(path: Path, over: Any, told: Any) -> None:
+def _trade(path: Path, begun: Any, over: Any, told: Any) -> None:
     made = SampleRecord.__new__(SampleRecord)
     made.path, made.db = path, sqlite3.connect(path, isolation_level=None, timeout=30)
     made.db.execute("PRAGMA synchronous = FULL")
@@ -147,9 +149,10 @@ def _trade(path: Path, over: Any, told: Any) -> None:
     waited: list[float] = []
     while not over.wait(0.05):
         bar += 300
-        begun = time.perf_counter()
+        start = time.perf_counter()
         _turn(made, datetime.fromtimestamp(bar, UTC))
-        waited.append(time.perf_counter() - begun)
+        waited.append(time.perf_counter() - start)
+        begun.set()
     made.close()
     told.put(waited)
 
@@ -172,15 +175,13 @@ def asked_by_all(port: int, address: str, *, clients: int, times: int) -> tuple[
     failed: list[int] = []
 
     def ask() -> None:
-        connection = HTTPConnection("127.0.0.1", port, timeout=120)
+        connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         for _ in range(times):
             begun = time.perf_counter()
-            connection.request("GET", address)
-            answer = connection.getresponse()
-            answer.read()
+            status = _status(connection, address)
             seconds.append(time.perf_counter() - begun)
-            if answer.status != 200:
-                failed.append(answer.status)
+            if status != 200:
+                failed.append(status)
         connection.close()
 
     threads = [threading.Thread(target=ask) for _ in range(clients)]
@@ -189,6 +190,18 @@ def asked_by_all(port: int, address: str, *, clients: int, times: int) -> tuple[
     for thread in threads:
         thread.join()
     return seconds, len(failed)
+
+
+def _status(connection: HTTPConnection, address: str) -> int:
+    """The status of the whole answer; 0 where none came in time or it was cut off."""
+    try:
+        connection.request("GET", address)
+        answer = connection.getresponse()
+        answer.read()
+    except (OSError, HTTPException):
+        connection.close()
+        return 0
+    return answer.status
 
 
 def main() -> None:

@@ -5,6 +5,22 @@ import { ask } from "./live.js";
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const compact = matchMedia("(max-width: 720px)");
 
+const EMPTY_LABELS = 200; // places on either side of the bars
+
+// What is unknown is null in JSON; as a number null is 0, and would be drawn.
+function drawable(columns) {
+  return Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values.map((value) => (value === null ? NaN : value))]));
+}
+
+// The picture comes without numbers: puts them into its sources, wherever these are in it.
+function fill(part, sources) {
+  if (part === null || typeof part !== "object") return part;
+  const found = part.name === "ColumnDataSource" && part.attributes && sources[part.attributes.name];
+  if (found) part.attributes.data = { type: "map", entries: Object.entries(drawable(found)) };
+  else Object.values(part).forEach((inner) => fill(inner, sources));
+  return part;
+}
+
 export class Picture {
   constructor(holder, address) {
     this.holder = holder;
@@ -24,7 +40,8 @@ export class Picture {
       const same = this.view && this.query === query && this.drawing === drawing;
       const answer = await ask(`${this.address}?theme=${dark.matches ? "dark" : "light"}${query}${same ? "&only_sources=true" : ""}`);
       if (same) this.renew(answer.sources);
-      else await this.draw(answer.item);
+      else await this.draw(fill(answer.item, answer.sources));
+      if (answer.sources.bars) this.write(answer);
       [this.shown, this.query, this.drawing] = [wanted, query, drawing];
       return answer;
     } finally {
@@ -36,18 +53,26 @@ export class Picture {
     if (this.view) this.view.clear();
     this.holder.replaceChildren();
     this.view = await window.Bokeh.embed.embed_item(item, this.holder);
-    if (compact.matches) this.model("toolbar", (tool) => { tool.active_drag = null; });
+    if (!compact.matches) return;
+    this.model("toolbar", (tool) => { tool.active_drag = null; });
+    this.model("below", (axes) => axes.forEach((axis) => { axis.ticker.desired_num_ticks = 3; }));
   }
 
   renew(sources) {
     const document = this.view.roots[0].model.document;
     for (const [name, columns] of Object.entries(sources)) {
       const source = document.get_model_by_name(name);
-      if (source) source.data = columns;
+      if (source) source.data = drawable(columns);
     }
-    const labels = sources.bars && new Map(sources.bars.x.map((x, place) => [x, sources.bars.time[place]]));
-    for (let n = 1; labels && n <= 200; n += 1) labels.set(-n, "").set(sources.bars.x.length - 1 + n, "");
-    if (labels) document.roots().flatMap((root) => root.children).forEach((figure) => figure.below.forEach((axis) => { axis.major_label_overrides = labels; }));
+  }
+
+  // What stands at the axes: the times of the bars, nothing beside them, and as many decimals as the prices have.
+  write({ sources, decimals }) {
+    const labels = new Map(sources.bars.x.map((x, place) => [x, sources.bars.time[place]]));
+    for (let n = 1; n <= EMPTY_LABELS; n += 1) labels.set(-n, "").set(sources.bars.x.length - 1 + n, "");
+    const [main, ...panels] = this.view.roots[0].model.children;
+    main.left.forEach((axis) => { axis.formatter.precision = decimals; });
+    [main, ...panels].forEach((figure) => figure.below.forEach((axis) => { axis.major_label_overrides = labels; }));
   }
 
   model(name, change) {
