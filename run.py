@@ -33,7 +33,7 @@ CORE, DEV = "requirements.txt", "requirements-dev.txt"
 USAGE, FAILED = 2, 1
 LIVE = tuple(
     """
-    run stop resume dashboard doctor explain verify lookahead warmup costs report drift replay
+    run stop pause resume dashboard doctor explain verify lookahead warmup costs report drift replay
     status positions orders trades signals events runs logs golive
     reconcile audit backup alerts secrets telegram
     """.split()

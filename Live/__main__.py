@@ -79,19 +79,29 @@ def stop(env_file: str | None, db: str | None, *, flatten: bool) -> int:
 
 
 @cli.command(context_settings=HELP)
+@click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
+@click.option("--db", metavar="FILE", help="The record of the trader to pause (AUDIT_DB_PATH).")
+def pause(env_file: str | None, db: str | None) -> int:
+    """Send no new entries until `resume`; exits and stops go on, and the trader runs on."""
+    from Live.stopping import pause as pause_entries
+
+    return pause_entries(_of_record(env_file, db))
+
+
+@cli.command(context_settings=HELP)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
-@click.option("--db", metavar="FILE", help="The record of the trader that was stopped (AUDIT_DB_PATH).")
+@click.option("--db", metavar="FILE", help="The record of the trader that was stopped or paused (AUDIT_DB_PATH).")
 def resume(env_file: str | None, db: str | None, *, yes: bool) -> int:
-    """Lift an emergency stop: remove its file, and let a trader start again."""
+    """Lift a pause, or an emergency stop: remove its file, and let a trader start again."""
     from Live.stopping import resume as lift
 
     def confirm(what: str) -> bool:
         if yes:
             return True
         if not sys.stdin.isatty():
-            raise click.UsageError(f"{what}. Say --yes to lift the stop: nobody can be asked here")
-        return click.confirm(f"{what}. Lift the stop?")
+            raise click.UsageError(f"{what}. Say --yes to lift the stop or pause: nobody can be asked here")
+        return click.confirm(f"{what}. Lift it?")
 
     return lift(_of_record(env_file, db), confirm=confirm)
 

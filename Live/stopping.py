@@ -1,4 +1,4 @@
-"""`stop` and `resume`: from outside, by the stop file, which needs neither the record nor the trader's attention."""
+"""`stop`, `pause` and `resume`: from outside, by files, which need neither the record nor the trader's attention."""
 
 import contextlib
 import getpass
@@ -7,13 +7,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from Live.audit_logger import AuditLogger, check_record
-from Live.audit_logger.reader import AuditReader, RecordUnavailable, Run
+from Live.audit_logger.listing import LISTINGS, Pages
+from Live.audit_logger.reader import AuditReader, RecordUnavailable, Row, Run
 from Live.clock import Clock, SystemClock
 from Live.config import LiveConfig
 from Live.errors import Misconfigured
 from Live.kill_switch import LIFTED_BY, KillSwitchFile
 from Live.locks import hold_record, record_is_held
 from Live.logs import terminal
+from Live.pause import PauseFile
 from Live.stop_latch import Stop, latch_alone, release, stop_on_record, stop_seen
 
 LOOK_SECONDS = 0.1
@@ -37,13 +39,36 @@ def stop(config: LiveConfig, *, flatten: bool, clock: Clock | None = None) -> in
     return code
 
 
-def resume(config: LiveConfig, *, confirm: Callable[[str], bool], clock: Clock | None = None) -> int:
-    """Remove the stop files and lift the stop on record, once `confirm` has said yes to what is told.
+def pause(config: LiveConfig, clock: Clock | None = None) -> int:
+    """Let the trader of these settings send no new entries until `resume`; exits and stops go on.
 
-    Raises AnotherInstance while a trader runs, Misconfigured for a file that cannot be removed.
+    Returns 0 when the pause is on record or nobody trades, 6 when a trader has not acknowledged it. Raises Misconfigured
+    where the file cannot be made.
+    """
+    clock = clock or SystemClock()
+    for waiting in _pauses(config):
+        waiting.put(f"paused by {getpass.getuser()} with python -m Live pause at {clock.now().isoformat(timespec='seconds')}")
+        _say(f"{waiting.path} is there: no entries are sent; exits and stops go on")
+    return _acknowledged(config, clock, "PAUSED")
+
+
+def resume(config: LiveConfig, *, confirm: Callable[[str], bool], clock: Clock | None = None) -> int:
+    """Remove the files of a stop and of a pause, and lift the stop on record, once `confirm` has said yes to what is told.
+
+    A pause alone is lifted under a trader that runs, a stop is not: then AnotherInstance is raised. Raises Misconfigured for a
+    file that cannot be removed. Returns 6 when a trader has not acknowledged that its pause is over.
     """
     clock, path = clock or SystemClock(), config.audit_db_path
     check_record(path)
+    paused = [file for file in _pauses(config) if file.is_on()]
+    if paused and not _files(config) and _stop_seen(path) is None:
+        if not confirm("; ".join(f"{file.path} exists" for file in paused)):
+            _say("It stays paused.")
+            return 0
+        for waiting in paused:
+            waiting.lift()
+        _say("The pause is lifted: entries are sent again")
+        return _acknowledged(config, clock, "UNPAUSED")
     with ExitStack() as resources:
         record = None
         if path.exists():
@@ -52,13 +77,16 @@ def resume(config: LiveConfig, *, confirm: Callable[[str], bool], clock: Clock |
             resources.callback(record.close)
         files, stop = _files(config), None if record is None else stop_on_record(record)
         if not files and stop is None:
-            _say("Nothing is stopped.")
+            _say("Nothing is stopped or paused.")
             return 0
-        if not confirm("; ".join([*([str(stop)] if stop else []), *(f"{file} exists" for file in files)])):
+        found = [*files, *(file.path for file in paused)]
+        if not confirm("; ".join([*([str(stop)] if stop else []), *(f"{file} exists" for file in found)])):
             _say("It stays stopped.")
             return 0
         for file in files:
             _remove(file)
+        for waiting in paused:
+            waiting.lift()
         if record is not None:
             release(record, getpass.getuser(), clock.now(), config.kill_switch_file)
     _say("The stop is lifted: a trader may start.")
@@ -92,6 +120,12 @@ def _files(config: LiveConfig) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def _pauses(config: LiveConfig) -> list[PauseFile]:
+    """That of the settings, and that which the newest run looks for, if it is another."""
+    folders = (config.kill_switch_file.parent, _obeyed(_latest_run(config.audit_db_path), config).parent)
+    return [PauseFile(folder) for folder in dict.fromkeys(folders)]
+
+
 def _remove(file: Path) -> None:
     try:
         if file.is_dir() and not file.is_symlink():
@@ -121,6 +155,33 @@ def _follow(config: LiveConfig, clock: Clock) -> int:
         why = "it may be in a call of the terminal, or in its strategy, and sends nothing more after that"
     _say(f"NOT acknowledged after {PATIENCE:.0f} seconds: {why}. End process {_process(path)}: the record makes that safe")
     return NOT_ACKNOWLEDGED
+
+
+def _acknowledged(config: LiveConfig, clock: Clock, event: str) -> int:
+    """Wait until a trader that runs has put down that it is paused, or that it is not any more. It looks once a turn."""
+    path = config.audit_db_path
+    run = _latest_run(path)
+    interval = run.settings.get("INTERVAL_SECONDS") if run is not None else None
+    patience = PATIENCE + (interval if isinstance(interval, int | float) else config.interval_seconds)
+    for _ in _looks(patience, clock):
+        if not record_is_held(path):
+            _say("No trader runs: the next one finds it so")
+            return 0
+        if (noted := _newest_note(path)) is not None and noted["event_type"] == event:
+            _say(f"On record: {noted['message']}")
+            return 0
+    _say(f"NOT acknowledged after {patience:.0f} seconds: the trader may be in a call of the terminal; it looks again before each entry")
+    return NOT_ACKNOWLEDGED
+
+
+def _newest_note(path: Path) -> Row | None:
+    """What the newest run has last put down about a pause."""
+    with contextlib.suppress(RecordUnavailable), Pages(path) as pages:
+        run = pages.latest_run()
+        given = [{"run": run.run_id, "type": kind} for kind in ("PAUSED", "UNPAUSED")] if run is not None else []
+        found = [row for each in given for row in pages.page(LISTINGS["events"], each, limit=1).rows]
+        return max(found, key=lambda row: int(str(row["id"])), default=None)
+    return None
 
 
 def _wait_for_the_end(path: Path, clock: Clock) -> int:

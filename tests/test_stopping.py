@@ -17,7 +17,7 @@ from Live.clock import Clock
 from Live.errors import AnotherInstance, KillSwitch, Misconfigured
 from Live.live_trader import LiveTrader
 from Live.locks import hold_record
-from Live.stopping import resume, stop
+from Live.stopping import pause, resume, stop
 from tests.faulty_terminal import FaultyTerminal
 from tests.live_runs import Ran, eurusd, loaded, run_live, settings
 
@@ -272,3 +272,62 @@ def test_a_signal_in_the_middle_of_a_call_lets_no_other_send_begin(number: signa
     assert ran.count("orders", "status = 'SUBMITTED'") == 0
     assert ran.count("orders", "attempts = 1") == sent[0]
     assert run_live(tmp_path, loaded(Turns), eurusd(30)).count("bars") == 29
+
+
+# the pause
+
+
+def test_a_pause_without_a_trader_is_found_by_the_next_one_until_it_is_lifted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pause(settings(tmp_path), NoTime()) == 0
+    assert f"{tmp_path / 'PAUSE_ENTRIES'} is there: no entries are sent" in " ".join(capsys.readouterr().err.split())
+    ran = run_live(tmp_path, loaded(Turns), eurusd(30))
+    assert {row["status"] for row in ran.rows("SELECT status FROM orders WHERE kind = 'ENTRY'")} == {"DENIED"}
+    asked: list[str] = []
+
+    def no(what: str) -> bool:
+        asked.append(what)
+        return False
+
+    assert resume(settings(tmp_path), confirm=no, clock=NoTime()) == 0
+    assert asked == [f"{tmp_path / 'PAUSE_ENTRIES'} exists"]
+    assert (tmp_path / "PAUSE_ENTRIES").exists()
+    assert lift(tmp_path) == 0
+    assert not (tmp_path / "PAUSE_ENTRIES").exists()
+    assert lift(tmp_path) == 0
+    assert "Nothing is stopped or paused" in capsys.readouterr().err
+
+
+def test_a_pause_is_acknowledged_by_a_trader_that_runs_on_and_lifted_under_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    codes: dict[int, int] = {}
+
+    def command(trader: LiveTrader) -> None:
+        if trader.bars in (8, 9) and trader.bars not in codes:  # it cannot acknowledge in the turn in which it is asked
+            codes[trader.bars] = pause(trader.config, NoTime())
+        if trader.bars == 20 and 20 not in codes:
+            codes[20] = resume(trader.config, confirm=lambda _: True, clock=NoTime())
+
+    with ExitStack() as resources:
+        hold_record(resources, tmp_path / "audit.db")
+        ran = run_live(tmp_path, loaded(Turns), eurusd(40), on_turn=command)
+    assert (ran.code, codes) == (0, {8: 6, 9: 0, 20: 6})
+    said = " ".join(capsys.readouterr().err.split())
+    assert "NOT acknowledged after 75 seconds" in said
+    assert "On record: PAUSE_ENTRIES is there: no entries until it is gone; exits go on" in said
+    events = [row["event_type"] for row in ran.rows("SELECT event_type FROM events WHERE event_type LIKE '%PAUSED' ORDER BY id")]
+    assert events == ["PAUSED", "UNPAUSED"]
+    entries = [row["status"] for row in ran.rows("SELECT status FROM orders WHERE kind = 'ENTRY' ORDER BY id")]
+    assert entries[0] == entries[-1] == "FILLED"
+    assert "DENIED" in entries
+
+
+def test_a_stop_is_lifted_together_with_a_pause(tmp_path: Path) -> None:
+    assert stopped_by(tmp_path, "EMERGENCY_STOP").code == KillSwitch.exit_code
+    pause(settings(tmp_path), NoTime())
+    assert lift(tmp_path) == 0
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(("EMERGENCY", "PAUSE"))] == []
+
+
+def test_a_pause_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "PAUSE_ENTRIES").mkdir()
+    with pytest.raises(Misconfigured, match=r"PAUSE_ENTRIES cannot be made .*: entries go on; stop the trader instead"):
+        pause(settings(tmp_path), NoTime())
