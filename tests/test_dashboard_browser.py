@@ -104,6 +104,56 @@ def test_the_charts_are_drawn_under_the_strict_policy_with_the_strategys_own_ind
         expect(page.locator("#equity-figure .bk-Column")).to_have_count(1, timeout=PATIENCE)
 
 
+def test_a_bar_without_a_value_of_an_indicator_has_none_on_the_chart_either(browser: Browser, rich: SampleRecord, port: int) -> None:
+    source = "Bokeh.documents[0].get_model_by_name('bars').data.line0"
+    with looking(browser, port) as page:
+        page.goto("/chart")
+        expect(page.locator("#price-figure .bk-Column")).to_have_count(1, timeout=PATIENCE)
+        values = page.evaluate(f"Array.from({source}).map((value) => Number.isNaN(value) ? null : value)")
+        assert values == [None] * 52 + [pytest.approx(1.24 + n / 10_000) for n in range(30)]
+        lowest = page.wait_for_function("Bokeh.documents[0].roots()[0].children[0].y_range.start || null").json_value()
+        assert 1.2 < lowest < 1.25
+
+
+def test_on_a_phone_the_page_that_is_open_and_the_long_texts_of_a_list_are_on_the_screen(
+    browser: Browser, rich: SampleRecord, port: int
+) -> None:
+    with looking(browser, port, size=PHONE) as page:
+        for name in PAGES:
+            page.goto("/" if name == "overview" else f"/{name}")
+            wait_for(page, "mode", "DRY")
+            box = page.locator("nav a[aria-current]").bounding_box()
+            assert box is not None
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= PHONE[0], name
+        for address, text in (("/events", "the terminal is not connected"), ("/orders", "no money: margin 120.00 of 80.00")):
+            page.goto(address)
+            message = page.locator("#rows td.long", has_text=text)
+            expect(message).to_have_count(1, timeout=PATIENCE)
+            box = message.bounding_box()
+            assert box is not None
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= PHONE[0], address
+
+
+def test_what_the_machines_death_would_cost_is_told_from_the_stops_at_the_server(browser: Browser, tmp_path: Path) -> None:
+    made = a_rich_record(tmp_path / "audit.db")
+    with serving(made.path) as port, looking(browser, port) as page:
+        page.goto("/")
+        wait_for(page, "worst-figure", "NOT KNOWN")
+        assert text_of(page, "worst-note") == "Of 1 position the cost is not known."
+        assert page.locator("#worst").get_attribute("data-colour") == "amber"
+        made.db.execute("UPDATE positions SET profit_at_stop = -80.25")
+        made.heartbeat(datetime.now(UTC))
+        wait_for(page, "worst-figure", re.compile("^\u2212100.25$"))  # it makes 20.00 now
+        assert text_of(page, "worst-note").startswith("if every stop loss at the server is hit (\u22121.00 %): equity 9,925.00.")
+        made.position(78, side="BUY", sl=1.2, profit=5.0, profit_at_stop=-20.0)
+        made.heartbeat(datetime.now(UTC))
+        wait_for(page, "worst-figure", re.compile("^\u2212125.25$"))
+        made.db.execute("DELETE FROM positions")
+        made.heartbeat(datetime.now(UTC))
+        wait_for(page, "worst-figure", "nothing is open")
+    made.close()
+
+
 def test_the_overview_shows_the_numbers_of_the_record(browser: Browser, rich: SampleRecord, port: int) -> None:
     rich.heartbeat(datetime.now(UTC))
     with looking(browser, port) as page:

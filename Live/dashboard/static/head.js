@@ -12,6 +12,9 @@ const MEANING = {
 
 export const $ = (id) => document.getElementById(id);
 
+const here = document.querySelector("nav [aria-current]"); // on a phone it may lie beside the screen
+if (here) here.scrollIntoView({ inline: "center", block: "nearest" });
+
 let status = null; // what was last heard
 let receivedAt = 0;
 let problem = $("notice").textContent;

@@ -10,6 +10,7 @@ const TRADER = { none: "Never started", running: "Running", silent: "Silent", st
 const LIMITS = {
   MAX_DAILY_TRADES: "Trades today", MAX_DAILY_LOSS_PCT: "Lost today, %", MAX_POSITIONS: "Open positions",
   MAX_POSITION_SIZE: "Lots on", MAX_SPREAD_POINTS: "Spread, points", MAX_ORDERS_PER_MINUTE: "Orders in a minute",
+  MAX_FAILURES_IN_A_ROW: "Failures in a row", MAX_QUOTE_AGE_SECONDS: "Age of the quote, s",
 };
 
 const curve = new Picture($("equity-figure"), "/figures/equity.json");
@@ -74,10 +75,11 @@ function showWorst(worst) {
     return;
   }
   holder.dataset.colour = worst.unprotected ? "red" : worst.unknown ? "amber" : "";
-  setText($("worst-figure"), worst.unprotected ? "NO LIMIT" : format.signed(worst.change));
+  const known = worst.positions - worst.unprotected - worst.unknown;
+  setText($("worst-figure"), worst.unprotected ? "NO LIMIT" : known ? format.signed(worst.change) : "NOT KNOWN");
   const percent = worst.percent === null ? "" : ` (${format.signed(worst.percent)} %)`;
-  const bare = worst.unprotected ? `${count(worst.unprotected, "position has", "positions have")} no stop loss at the server. The others: ${format.signed(worst.change)}${percent}. ` : "";
-  const all = worst.unprotected ? "" : `if every stop loss at the server is hit${percent}: equity ${format.money(worst.equity)}. Gaps and slippage come on top. `;
+  const bare = worst.unprotected ? `${count(worst.unprotected, "position has", "positions have")} no stop loss at the server. ${known ? `The others: ${format.signed(worst.change)}${percent}. ` : ""}` : "";
+  const all = worst.unprotected || !known ? "" : `if every stop loss at the server is hit${percent}: equity ${format.money(worst.equity)}. Gaps and slippage come on top. `;
   const unknown = worst.unknown ? `Of ${count(worst.unknown, "position", "positions")} the cost is not known. ` : "";
   setText($("worst-note"), bare + all + unknown + (worst.waiting_orders ? waiting(worst.waiting_orders) : ""));
 }

@@ -27,7 +27,7 @@ const whole = (title, name) => number(title, (row) => format.whole(row[name]));
 const order = (title, name) => text(title, name, { css: () => "number", link: (row) => (row[name] ? `/orders/${encodeURIComponent(row[name])}` : "") });
 
 // `keys`: columns that tell rows apart. `lots` and `prices`: columns whose decimals must line up.
-// What matters most comes first: on a phone the rest is reached by scrolling sideways.
+// What matters most comes first: on a phone the rest is reached by scrolling sideways, or, where there is a long text, each row is folded.
 export const TABLES = {
   positions: {
     keys: ["ticket"], lots: ["volume"], prices: ["entry_price", "price_current", "sl", "tp"],
@@ -127,6 +127,7 @@ function measure(kind, rows) {
 }
 
 function build(table, kind) {
+  table.classList.toggle("folds", kind.columns.some((column) => column.css && column.css({}) === "long"));
   const head = table.createTHead().insertRow();
   for (const column of kind.columns) {
     const cell = document.createElement("th");
@@ -141,7 +142,11 @@ function build(table, kind) {
 function newRow(kind, key) {
   const row = document.createElement("tr");
   row.dataset.key = key;
-  for (const column of kind.columns) row.insertCell().append(document.createElement(column.link ? "a" : "span"));
+  for (const column of kind.columns) {
+    const cell = row.insertCell();
+    cell.dataset.title = column.title;
+    cell.append(document.createElement(column.link ? "a" : "span"));
+  }
   return row;
 }
 
@@ -158,7 +163,9 @@ function emptyRow(kind) {
 function fill(row, kind, values, page) {
   kind.columns.forEach((column, index) => {
     const cell = row.cells[index];
-    setText(cell.firstChild, column.of(values, page));
+    const shown = column.of(values, page);
+    setText(cell.firstChild, shown);
+    cell.toggleAttribute("data-none", shown === "" || shown === format.NONE);
     if (column.link) setLink(cell.firstChild, column.link(values));
     const css = column.css ? column.css(values).trim() : "";
     if (cell.className !== css) cell.className = css;
