@@ -97,7 +97,7 @@ def _level(name: str) -> Level:
         raise ValueError(f"want INFO, WARNING, ERROR or CRITICAL, have {name}") from None
 
 
-# Each type of event in the record, and which alert it becomes. Its level is the event's severity.
+# Each type of event that the program puts down, and which alert it becomes. Its level is the event's severity.
 EVENTS: Mapping[str, Type] = {
     "STARTUP": Type.SYSTEM,
     "SHUTDOWN": Type.SYSTEM,
@@ -137,6 +137,17 @@ EVENTS: Mapping[str, Type] = {
     "MISSED_SIGNAL": Type.SIGNAL,
     "WARMING_UP": Type.SIGNAL,
     "DAILY_SUMMARY": Type.PERFORMANCE,
+    "TRADER_DIED": Type.SYSTEM,
+    "TRADER_KILLED": Type.SYSTEM,
+    "CRASH_LOOP": Type.SYSTEM,
+    "FURTHER_COLUMNS": Type.SYSTEM,
+    "GOLIVE_CONFIRMED": Type.SYSTEM,
+    "CONTRACT_BROKEN": Type.RISK,
+    "RELEASED": Type.RISK,
+    "RESTORED_ADOPTED": Type.RISK,
+    "POSITION_ADOPTED": Type.POSITION,
+    "LATE_ORDER": Type.ORDER,
+    "RESOLVED": Type.ORDER,
 }
 
 

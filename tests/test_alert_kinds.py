@@ -1,4 +1,7 @@
+import ast
 import contextlib
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -6,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from Live.alert_kinds import (
+    EVENTS,
     Alert,
     Level,
     Route,
@@ -20,6 +24,7 @@ from Live.alert_kinds import (
     signal_alert,
     system_alert,
 )
+from Live.config import PROJECT_ROOT
 
 ORDER: dict[str, Any] = {
     "client_order_id": "A" * 32,
@@ -136,3 +141,58 @@ def test_the_same_fault_with_another_number_is_the_same_and_another_fill_is_anot
     assert first is not None
     assert second is not None
     assert first.fold != second.fold
+
+
+# What puts events down: AuditLogger.event, and what hands a type on to it.
+WRITERS = ("event", "_event", "note_alone", "_note")
+MODULES = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted((PROJECT_ROOT / "Live").rglob("*.py"))]
+CONSTANTS = {
+    target.id: node.value.value
+    for module in MODULES
+    for node in module.body
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    for target in node.targets
+    if isinstance(target, ast.Name)
+}
+CONSTANTS |= {
+    alias.asname: CONSTANTS[alias.name]
+    for module in MODULES
+    for node in ast.walk(module)
+    if isinstance(node, ast.ImportFrom)
+    for alias in node.names
+    if alias.asname and alias.name in CONSTANTS
+}
+
+
+def types_named_in(module: ast.Module) -> Iterator[str]:
+    """The types of events in the calls that put them down; "?name" for one that is neither written there nor handed on."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef):
+            named = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            yield from types_of(*(default for argument, default in named if argument.arg == "event_type" and default is not None))
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        given = node.args[1:2] if called == "note_alone" else node.args[:1]
+        yield from types_of(
+            *(given if called in WRITERS and len(node.args) > 1 else []),
+            *(each.value for each in node.keywords if each.arg == "event_type"),
+        )
+
+
+def types_of(*values: ast.expr) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            yield value.value
+        elif isinstance(value, ast.IfExp):
+            yield from types_of(value.body, value.orelse)
+        elif isinstance(value, ast.Name):
+            yield CONSTANTS.get(value.id, f"?{value.id}")
+
+
+def test_each_type_of_event_that_the_program_can_write_is_told_as_what_it_is() -> None:
+    found = {each for module in MODULES for each in types_named_in(module)}
+    handed_on = {each for each in found if each.startswith("?")}
+    assert handed_on == {"?event", "?event_type", "?kind"}  # the arguments of those that hand it on, and of a loop over two names
+    written = {each for each in found if re.fullmatch("[A-Z][A-Z_]+", each)}
+    assert written == set(EVENTS)
