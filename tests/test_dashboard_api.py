@@ -5,6 +5,8 @@ import io
 import itertools
 import re
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.result import Ok
 
+from Live.alert_kinds import Delivery
 from Live.audit_logger.listing import LISTINGS, WINDOW, Listing, Pages, page_sql, window_sql
+from Live.audit_logger.outbox import Outbox, Standing, outbox_of
 from Live.audit_logger.shown import Shown
 from Live.dashboard import create_app
 from Live.dashboard.api import ENDPOINTS, SEEDS, V1
@@ -181,6 +185,41 @@ def test_performance_measures_slippage_latency_and_refusals(tmp_path: Path) -> N
     chart = answer["charts"][0]
     assert (chart["bars"], chart["all_bars"], chart["stats"]["# Trades"]) == (82, True, 0)  # trades of no deal on record
     made.close()
+
+
+def an_alert(made: SampleRecord, number: int, message: str) -> str:
+    """One that waits in the record; when it was put down."""
+    queued_at = (WALL + timedelta(seconds=number)).isoformat()
+    made.insert(
+        "alerts", {"timestamp": queued_at, "queued_at": queued_at, "type": "risk", "level": "WARNING", "message": message, "details": "{}"}
+    )
+    return queued_at
+
+
+def test_alerts_are_shown_with_what_became_of_them_on_each_channel(record: SampleRecord, client: FlaskClient) -> None:
+    assert get(client, "/api/v1/alerts") == {"alerts": [], "channels": []}
+    queued = [an_alert(record, number, f"alert {number}") for number in (1, 2, 3)]
+    with closing(Outbox(record.path)) as outbox:
+        sent, lost = Delivery(1, queued[0], "SENT"), Delivery(2, queued[1], "GIVEN_UP", "it answers 500 for a day")
+        outbox.put("telegram", Standing(3, queued[0]), [sent], WALL)
+        outbox.put("webhook", Standing(2, queued[0], 4, "it answers 500"), [lost], WALL)
+        outbox.put("email", Standing(9, "of another record"), [Delivery(3, queued[2], "SENT")], WALL)
+    answer = get(client, "/api/v1/alerts")
+    told = [[(each["channel"], each["outcome"], each["detail"]) for each in row["deliveries"]] for row in answer["alerts"]]
+    assert [row["message"] for row in answer["alerts"]] == ["alert 3", "alert 2", "alert 1"]
+    assert told[0][-1] == ("webhook", "WAITING", "it answers 500")
+    assert told[1:] == [[("webhook", "GIVEN_UP", "it answers 500 for a day")], [("telegram", "SENT", "")]]
+    assert answer["channels"] == [
+        {"channel": "telegram", "failures": 0, "problem": "", "delivered": 1, "waiting": 0, "lost": 0},
+        {"channel": "webhook", "failures": 4, "problem": "it answers 500", "delivered": 0, "waiting": 1, "lost": 1},
+    ]
+
+
+def test_a_file_of_deliveries_that_cannot_be_read_is_said_in_a_sentence(record: SampleRecord, client: FlaskClient) -> None:
+    outbox_of(record.path).write_bytes(b"nothing of the kind" * 100)
+    answer = client.get("/api/v1/alerts")
+    assert answer.status_code == 503
+    assert "what became of alerts is not known" in body_of(answer)["error"]
 
 
 def test_settings_are_shown_as_they_went_on_record(client: FlaskClient) -> None:

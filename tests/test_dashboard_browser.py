@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from Live.audit_logger.outbox import Outbox, Standing
 from Live.dashboard.answers import LONGEST_SHOWN
 from Live.dashboard.routes import PAGES
 from tests.dashboard_page import HOSTILE, ROOT, a_hostile_record, a_rich_record, serving
@@ -154,6 +155,24 @@ def test_what_the_machines_death_would_cost_is_told_from_the_stops_at_the_server
     made.close()
 
 
+def test_the_events_page_tells_what_became_of_alerts(browser: Browser, tmp_path: Path) -> None:
+    made = a_rich_record(tmp_path / "audit.db")
+    queued_at = datetime.now(UTC).isoformat()
+    alert = {"timestamp": queued_at, "queued_at": queued_at, "type": "risk", "level": "CRITICAL", "message": HOSTILE[0], "details": "{}"}
+    made.insert("alerts", alert)
+    with closing(Outbox(made.path)) as outbox:
+        outbox.put("telegram", Standing(0, queued_at, 2, "it answers 500"), [], datetime.now(UTC))
+    with serving(made.path) as port, looking(browser, port, size=PHONE) as page:
+        page.goto("/events")
+        wait_for(page, "told-hint", "telegram: 0 delivered, 1 waiting, 0 lost")
+        expect(page.locator("#alerts")).to_be_hidden()
+        page.locator("#told summary").click()
+        expect(page.locator("#alerts td.long").last).to_have_text("telegram: waiting (it answers 500)", timeout=PATIENCE)
+        assert page.locator("#alerts td.long").first.inner_text() == HOSTILE[0]
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    made.close()
+
+
 def test_the_overview_shows_the_numbers_of_the_record(browser: Browser, rich: SampleRecord, port: int) -> None:
     rich.heartbeat(datetime.now(UTC))
     with looking(browser, port) as page:
@@ -232,7 +251,7 @@ def test_hostile_text_in_every_field_stays_text_on_every_page(browser: Browser, 
             page.goto(address)
             wait_for(page, "strategy", "<script>document.title = 'owned'</script>") if address != "/stop" else None
             if address not in ("/stop", "/chart"):
-                expect(page.locator("td, dd").first).to_be_visible(timeout=PATIENCE)
+                expect(page.locator("td:visible, dd:visible").first).to_be_visible(timeout=PATIENCE)
             assert page.locator("img, iframe, b > *, td script, main script").count() == 0, address
             assert page.title() != "owned"
         page.goto("/orders")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from Live.audit_logger.reader import AuditReader, Row
 
 MOST_ROWS = 500  # of one page
-WINDOW = 20_000  # rows that one page looks through for those that its filters let pass
+WINDOW = 10_000  # rows that one page looks through for those that its filters let pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from Live.alert_kinds import Delivery
+from Live.audit_logger.reader import BUSY_SECONDS, RecordUnavailable
 from Live.errors import Misconfigured
 
 ENDING = ".alerts.db"
@@ -28,6 +29,11 @@ CREATE TABLE IF NOT EXISTS channels (
     failures   INTEGER NOT NULL,                          -- in a row
     problem    TEXT NOT NULL                              -- why the last attempt failed; '' when it did not
 ) STRICT, WITHOUT ROWID;
+"""
+# By channel: so it goes through its key, from that row on.
+_DELIVERIES = """
+SELECT d.channel, d.alert_id, d.queued_at, d.outcome, d.at, d.detail FROM channels AS c CROSS JOIN deliveries AS d
+ON d.channel = c.channel AND d.alert_id >= ? ORDER BY d.alert_id, d.channel
 """
 _PUT_CHANNEL = (
     "INSERT INTO channels VALUES (?, ?, ?, ?, ?) ON CONFLICT (channel) DO UPDATE SET "
@@ -88,21 +94,25 @@ class Outbox:
 
 
 def deliveries_of(record: Path, since: int) -> list[dict[str, object]]:
-    """What became of the alerts from that row of the record on, for people; empty where nothing was delivered yet."""
-    path = outbox_of(record)
-    if not path.exists():
-        return []
-    with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        db.row_factory = sqlite3.Row
-        sql = "SELECT channel, alert_id, queued_at, outcome, at, detail FROM deliveries WHERE alert_id >= ? ORDER BY alert_id, channel"
-        return [dict(row) for row in db.execute(sql, (since,))]
+    """What became of the alerts from that row of the record on, for people; empty where nothing was delivered yet.
+
+    Raises RecordUnavailable, as `channels_of` does, when the file cannot be read.
+    """
+    return _rows(record, _DELIVERIES, (since,))
 
 
 def channels_of(record: Path) -> list[dict[str, object]]:
-    """The channels that were delivered to, and why the last attempt failed, if it did."""
+    """The channels that were delivered to, how far each is, and why its last attempt failed, if it did."""
+    return _rows(record, "SELECT channel, alert_id, record, failures, problem FROM channels ORDER BY channel")
+
+
+def _rows(record: Path, sql: str, values: tuple[object, ...] = ()) -> list[dict[str, object]]:
     path = outbox_of(record)
     if not path.exists():
         return []
-    with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        db.row_factory = sqlite3.Row
-        return [dict(row) for row in db.execute("SELECT channel, failures, problem FROM channels ORDER BY channel")]
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as db:
+            db.row_factory = sqlite3.Row
+            return [dict(row) for row in db.execute(sql, values)]
+    except sqlite3.Error as error:
+        raise RecordUnavailable(f"{path} cannot be read ({error}): what became of alerts is not known") from error

@@ -14,7 +14,7 @@ from Live.audit_logger.newest import NewestSession
 from Live.audit_logger.reader import AuditReader
 from Live.audit_logger.shown import ChartRows, Shown
 from Live.clock import Clock
-from Live.dashboard import answers, drawing, exporting
+from Live.dashboard import alerted, answers, drawing, exporting
 from Live.dashboard import performance as measuring
 from Live.dashboard.asking import Argument, by_name
 from Live.dashboard.turns import Turns
@@ -23,7 +23,7 @@ from Live.model import Kind, Side, Status
 
 V1 = "/api/v1"
 MOST_EXPORTED = 100_000
-MOST_LOOKS = 25  # of an export at 20,000 rows each in which its filters find less than a page
+MOST_LOOKS = 50  # of an export at 10,000 rows each in which its filters find less than a page
 MOST_BARS = 2_000
 
 Given = Mapping[str, object]
@@ -208,6 +208,7 @@ ENDPOINTS = [
     ),
     Endpoint("/chart", "The newest bars, the strategy's indicators on them, trades and levels.", _chart, CHART),
     Endpoint("/performance", "backtesting.py's statistics of the live trades; slippage, latency, refusals.", _performance),
+    Endpoint("/alerts", "The newest 50 alerts, and what became of each on each channel.", lambda s, _: alerted.alerts(s.db_path, s.clock)),
     Endpoint("/settings", "What the newest run was started with; secrets are masked.", _read(_settings)),
 ]
 SEEDS = [

@@ -24,9 +24,20 @@ const refresh = keep(async () => {
   $("older").disabled = older === null;
   $("newer").disabled = before === null;
   setText($("pager-hint"), before === null ? "newest first, goes on by itself" : "an older page stands still");
+  if (page === "events") showTold(await ask("/api/v1/alerts"));
   setText($("list-hint"), answer.rows.length ? `${format.whole(answer.rows.length)} shown` : "");
   return null;
 });
+
+// What became of alerts, by channel; closed until somebody wants to see them one by one.
+function showTold({ alerts, channels }) {
+  const said = ({ channel, delivered, waiting, lost }) => `${channel}: ${delivered} delivered, ${waiting} waiting, ${lost} lost`;
+  const nobody = alerts.length ? `${format.whole(alerts.length)} waiting, no channel has taken any` : "nobody has been told anything yet";
+  setText($("told-hint"), channels.map(said).join(" · ") || nobody);
+  $("told").dataset.colour = channels.some((channel) => channel.lost || channel.failures) ? "red" : "";
+  showTable($("channels"), TABLES.channels, channels);
+  showTable($("alerts"), TABLES.alerts, alerts);
+}
 
 function chosen() {
   const query = new URLSearchParams();

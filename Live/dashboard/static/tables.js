@@ -24,6 +24,7 @@ const side = (name = "side") => text("Side", name, { css: (row) => SIDE.get(row[
 const status = (title, name) => text(title, name, { css: (row) => `badge ${STATUS.get(row[name]) || ""}` });
 const long = (title, name) => text(title, name, { css: () => "long" });
 const whole = (title, name) => number(title, (row) => format.whole(row[name]));
+const became = ({ channel, outcome, detail }) => `${channel}: ${String(outcome).toLowerCase().replace("_", " ")}${detail ? ` (${detail})` : ""}`;
 const order = (title, name) => text(title, name, { css: () => "number", link: (row) => (row[name] ? `/orders/${encodeURIComponent(row[name])}` : "") });
 
 // `keys`: columns that tell rows apart. `lots` and `prices`: columns whose decimals must line up.
@@ -62,6 +63,18 @@ export const TABLES = {
     empty: "Nothing has happened yet.",
     columns: [time("Time", "timestamp"), text("Severity", "severity", { css: (row) => `badge ${SEVERITY.get(row.severity) || ""}` }),
       text("Type", "event_type"), long("Message", "message"), whole("Run", "run_id")],
+  },
+  channels: {
+    keys: ["channel"], lots: [], prices: [],
+    empty: "No channel has delivered anything (docs/alerts.md).",
+    columns: [text("Channel", "channel"), whole("Delivered", "delivered"), whole("Waiting", "waiting"), whole("Lost", "lost"),
+      whole("Failures in a row", "failures"), long("Problem", "problem")],
+  },
+  alerts: {
+    keys: ["id"], lots: [], prices: [],
+    empty: "No alert yet.",
+    columns: [time("Time", "queued_at"), text("Level", "level", { css: (row) => `badge ${SEVERITY.get(row.level) || ""}` }), text("Type", "type"),
+      long("Message", "message"), { title: "Became", of: (row) => (row.deliveries || []).map(became).join(" · ") || "not wanted", css: () => "long" }],
   },
   runs: {
     keys: ["run_id"], lots: [], prices: [],
