@@ -33,7 +33,7 @@ CORE, DEV = "requirements.txt", "requirements-dev.txt"
 USAGE, FAILED = 2, 1
 LIVE = tuple(
     """
-    run stop pause resume dashboard doctor explain verify lookahead warmup costs report drift replay
+    run stop pause resume dashboard doctor explain verify lookahead warmup optimize costs report drift replay
     status positions orders trades signals events runs logs golive
     reconcile audit backup alerts secrets telegram
     """.split()
@@ -209,7 +209,7 @@ def install(requirements: str) -> None:
 
 def wanted(requirements: str) -> int:
     """About how many packages there will be: those that are pinned."""
-    extras = [DEV, *(f"requirements-{name}.txt" for name in ("parquet", "remote", "alerts"))]
+    extras = [DEV, *(f"requirements-{name}.txt" for name in ("parquet", "remote", "alerts", "cluster"))]
     files = [CORE, "constraints.txt", *(extras if requirements == DEV else [])]
     return sum(len(re.findall(r"^[\w.-]+==", (ROOT / file).read_text(), re.MULTILINE)) for file in files)
 

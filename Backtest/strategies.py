@@ -95,10 +95,23 @@ def parse_params(words: Sequence[str]) -> dict[str, Any]:
             mistakes.append(f"--params '{word}' is no name=value; write for example n1=12")
         elif name in params:
             mistakes.append(f"--params names {name} twice")
-        params[name] = _value(text)
+        params[name] = typed(text)
     if mistakes:
         raise BadInput(*mistakes)
     return params
+
+
+def typed(text: str) -> Any:
+    """A word of the command line as a whole number, a number, true or false; else as the text that it is."""
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except ValueError:
+            continue
+        return value if math.isfinite(value) else text
+    return text
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -247,15 +260,3 @@ def _param_faults(strategy: str, known: Mapping[str, Any], params: Mapping[str, 
             yield f"{strategy} parameter {name} is {value!r}; want true or false"
         elif _is_number(known[name]) and not _is_number(value):
             yield f"{strategy} parameter {name} is {value!r}; want a number, as its default {known[name]!r} is"
-
-
-def _value(text: str) -> Any:
-    if text.lower() in {"true", "false"}:
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            value = kind(text)
-        except ValueError:
-            continue
-        return value if math.isfinite(value) else text
-    return text

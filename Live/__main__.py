@@ -48,6 +48,7 @@ add_care(cli)
 @click.option("--symbols", metavar="A,B", help="Symbols to trade (SYMBOLS).")
 @click.option("--timeframe", metavar="1h", help="Bars to decide on (TIMEFRAME).")
 @click.option("--params", multiple=True, metavar="NAME=VALUE …", help="Parameters of the strategy, as many as you like after one --params.")
+@click.option("--params-file", metavar="FILE", help="Those that `optimize` found; its hash is recorded. --params may name others beside.")
 @click.option("--data", multiple=True, metavar="[SYMBOL=]FILE", help="Your own prices for the simulated terminal (SIM_PRICES).")
 @click.option("--speed", metavar="N|max", help="Market seconds that a replay plays in one second (SIM_SPEED).")
 @click.option("--once", is_flag=True, help="Decide the newest closed bar, act, and leave.")
@@ -61,7 +62,10 @@ def run(strategy: str, params: tuple[str, ...], *, supervised: bool, **given: An
     from Live.supervisor import supervise
 
     file = _absolute(given.pop("env_file"))
-    asked = Asked(strategy, params, file, **{name: given.pop(name) for name in ("once", "fresh", "allow_lookahead")})
+    params_file = _absolute(given.pop("params_file"))
+    asked = Asked(
+        strategy, params, file, params_file=params_file, **{name: given.pop(name) for name in ("once", "fresh", "allow_lookahead")}
+    )
     flags = {"sim_speed": given.pop("speed"), "sim_prices": _prices(given.pop("data")), **given}
     config = load_config(flags, file, os.environ)
     return supervise(asked, config) if supervised else trade_strategy(asked, config)
@@ -261,16 +265,21 @@ def _on_prices(command: Callable[..., int]) -> Callable[..., int]:
     return command
 
 
+_params_file = click.option("--params-file", metavar="FILE", help="The parameters that `optimize` found.")
+
+
 def _asked(given: dict[str, Any]) -> tuple[Any, LiveConfig]:
     from Live.strategy_checks import Asked, newest_of
 
-    asked = Asked(given["strategy"], given["params"], given["timeframe"], newest_of(given["bars"]), given["as_json"])
+    params_file = _absolute(given.get("params_file"))
+    asked = Asked(given["strategy"], given["params"], given["timeframe"], newest_of(given["bars"]), given["as_json"], params_file)
     flags = {"symbols": given["symbols"], "timeframe": given["timeframe"], "sim_prices": _prices(given["data"])}
     return asked, load_config(flags, _absolute(given["env_file"]), os.environ)
 
 
 @cli.command(context_settings=HELP)
 @_on_prices
+@_params_file
 def lookahead(**given: Any) -> int:
     """Which values of a strategy knew the future, and what it earns without them. Exit code 6 when any did."""
     from Live.strategy_checks import check_lookahead
@@ -280,6 +289,7 @@ def lookahead(**given: Any) -> int:
 
 @cli.command(context_settings=HELP)
 @_on_prices
+@_params_file
 def warmup(**given: Any) -> int:
     """How many bars a strategy needs before it decides as with all history (WARMUP_BARS)."""
     from Live.strategy_checks import measure_warmup
@@ -289,12 +299,44 @@ def warmup(**given: Any) -> int:
 
 @cli.command(context_settings=HELP)
 @_on_prices
+@_params_file
 @click.option("--certificate", metavar="FILE", help="Where to write it; else to data/certificates.")
 def verify(certificate: str | None, **given: Any) -> int:
     """Compare a backtest with the same bars traded one by one through the live stack. Exit code 6 when they differ."""
     from Live.verify import verify as compare
 
     return compare(*_asked(given), _absolute(certificate))
+
+
+@cli.command(context_settings=HELP)
+@_on_prices
+@click.option(
+    "--grid", multiple=True, metavar="NAME=VALUES …", help="What to try: n1=5:30:5 (first:last:step), n1=5,10,20, flag=true,false."
+)
+@click.option("--maximize", metavar="STATISTIC", help="What is best: a statistic of backtesting.py. Default: SQN.")
+@click.option("--minimize", metavar="STATISTIC", help="The same, where less is better.")
+@click.option("--constraint", default="", metavar="CONDITION", help='Which combinations are tried: "n1 < n2 and n2 % 10 == 0".')
+@click.option("--max-tries", type=click.IntRange(min=1), metavar="N", help="Try N combinations, drawn at random, the same ones each time.")
+@click.option(
+    "--walk-forward", "folds", type=click.IntRange(1, 1000), metavar="N", help="Try it on N stretches of bars that it had not seen."
+)
+@click.option(
+    "--training", type=click.IntRange(1, 1000), default=4, show_default=True, metavar="N", help="Bars before each, in its lengths."
+)
+@click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Processes. Default: one for each processor.")
+@click.option("--cluster", metavar="dask://HOST:PORT", help="Try them on the workers of this Dask scheduler.")
+@click.option("--html", metavar="FILE", help="Write the heatmap to this file (default: optimize.html beside the log).")
+@click.option("--plot/--no-plot", default=True, help="Whether to write it.")
+@click.option("--out", metavar="FILE", help="Write the best parameters to this file (default: in data/studies).")
+def optimize(**given: Any) -> int:
+    """Try combinations of parameters, show the best, and keep them for `run --params-file`. Exit code 6 when none has a result."""
+    from Live.optimize import Wanted
+    from Live.optimize import optimize as study
+
+    asked, config = _asked(given)
+    names = ("grid", "maximize", "minimize", "constraint", "max_tries", "folds", "training", "jobs", "cluster")
+    html = (_absolute(given["html"]) or config.log_dir / "optimize.html") if given["plot"] else None
+    return study(asked, config, Wanted(**{name: given[name] for name in names}, html=html, out=_absolute(given["out"])))
 
 
 @cli.command(context_settings=HELP)
@@ -393,7 +435,9 @@ def _end_with_parent() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. Mistakes of the user are sentences on stderr, never tracebacks."""
-    words = _spread(list(sys.argv[1:] if arguments is None else arguments), "--params")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for option in ("--params", "--grid"):
+        words = _spread(words, option)
     return exit_code_of(lambda: _click(words))
 
 

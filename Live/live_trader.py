@@ -16,6 +16,7 @@ if __name__ == "__main__":  # started as a file: the project's root is not on th
 from Backtest.bars import timeframe
 from Backtest.simulated_terminal import MarketEnded
 from Backtest.strategies import LoadedStrategy
+from Backtest.study.params_file import ParamsFile
 from Live.audit_logger import AuditLogger, to_json
 from Live.backtesting_bridge import BacktestingBridge
 from Live.config import LiveConfig
@@ -54,6 +55,7 @@ class Chosen:
 
     strategy: LoadedStrategy
     params: Mapping[str, Any]
+    params_file: ParamsFile | None = None  # where some of them are from
 
 
 class Watcher:
@@ -85,6 +87,7 @@ class LiveTrader:
         watcher: "Watcher | None" = None,
     ) -> None:
         self.config, self.strategy, self.params, self.terminal = config, chosen.strategy, chosen.params, terminal
+        self._params_file = chosen.params_file
         self.clock = terminal.clock
         self.timeframe = timeframe(config.timeframe)
         self.strategy_id = config.strategy_id or chosen.strategy.path.stem
@@ -401,6 +404,8 @@ class LiveTrader:
             "strategy_class": self.strategy.cls.__name__,
             "strategy_sha256": self.strategy.sha256,
             "params": to_json(self.params),
+            "params_file": self._params_file and str(self._params_file.path),
+            "params_sha256": self._params_file and self._params_file.sha256,
             "settings": to_json(self.config.public()),
             "versions": to_json(versions()),
             "initial_balance": account.balance,

@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from Backtest.strategies import check_params, load_strategy, parse_params
+from Backtest.strategies import load_strategy
+from Backtest.study.params_file import read_params
 from Live.audit_logger import check_record
 from Live.backtesting_bridge import frame_of
 from Live.config import PROJECT_ROOT, LiveConfig
@@ -41,6 +42,7 @@ class Asked:
     env_file: Path | None
     once: bool
     fresh: bool
+    params_file: Path | None = None  # of a parameter study
     allow_lookahead: bool = False  # trade real money with a strategy that knew the future in its backtest
 
 
@@ -50,8 +52,8 @@ def trade_strategy(asked: Asked, config: LiveConfig, heartbeat: Heartbeat | None
     With a `heartbeat`, which somebody else watches, each call of the terminal is a phase of it.
     """
     refuse_while_stopped(config)
-    strategy, params = load_strategy(asked.strategy), parse_params(asked.params)
-    check_params(strategy.cls, params)
+    strategy = load_strategy(asked.strategy)
+    params, params_file = read_params(strategy, asked.params, asked.params_file)
     config, measured = with_measured_warmup(config, strategy, params)
     if measured:
         terminal().print(measured)
@@ -63,7 +65,7 @@ def trade_strategy(asked: Asked, config: LiveConfig, heartbeat: Heartbeat | None
         if heartbeat is not None:
             own = opened.name in ("simulated", "paper")
             opened = replace(opened, functions=WatchedTerminal(opened.functions, heartbeat, own=own))
-        return _trade(asked, config, Chosen(strategy, params), opened, heartbeat or Heartbeat())
+        return _trade(asked, config, Chosen(strategy, params, params_file), opened, heartbeat or Heartbeat())
 
 
 def _trade(asked: Asked, config: LiveConfig, chosen: Chosen, opened: OpenedTerminal, heartbeat: Heartbeat) -> int:

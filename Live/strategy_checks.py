@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,8 @@ from Backtest.errors import BadInput
 from Backtest.lookahead import Findings, Surprise, look_ahead
 from Backtest.lookahead.check import Progress as Told
 from Backtest.session.playing import Subject
-from Backtest.strategies import LoadedStrategy, check_params, load_strategy, parse_params
+from Backtest.strategies import LoadedStrategy, load_strategy
+from Backtest.study.params_file import read_params
 from Backtest.warmup import FEWEST_BARS, Warmup, shortest_history
 from Live.backtesting_bridge import frame_of
 from Live.config import MEASURED, LiveConfig
@@ -41,6 +43,7 @@ class Asked:
     steps: str | None  # the timeframe that was asked for
     newest: int | None  # bars; None: all
     as_json: bool
+    params_file: Path | None = None  # of a parameter study
 
 
 def check_lookahead(asked: Asked, config: LiveConfig) -> int:
@@ -153,8 +156,8 @@ def _facts(loaded: LoadedStrategy, subject: Subject) -> dict[str, Any]:
 
 def subject_of(asked: Asked) -> tuple[LoadedStrategy, Subject]:
     """The strategy and its parameters. Raises BadInput."""
-    loaded, params = load_strategy(asked.strategy), parse_params(asked.params)
-    check_params(loaded.cls, params)
+    loaded = load_strategy(asked.strategy)
+    params, _ = read_params(loaded, asked.params, asked.params_file)
     return loaded, Subject(loaded.cls, loaded.backtest, params)
 
 

@@ -1,6 +1,5 @@
 """`python -m Live verify`: the same bars through `Backtest.run()` and, one at a time, through the whole live stack."""
 
-import hashlib
 import json
 import math
 import tempfile
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from Backtest.bars import timeframe_of
+from Backtest.bars import fingerprint, timeframe_of
 from Backtest.decisions import Cancel, Close, Decision, Enter, Protect
 from Backtest.errors import BadInput
 from Backtest.fractional import FractionalUnit
@@ -336,16 +335,13 @@ def _certified(loaded: LoadedStrategy, params: Mapping[str, Any], verdict: Verdi
         name: {"bars": side.bars, "orders": len(side.decisions), "trades": len(side.trades), "equity": side.equity}
         for name, side in sides.items()
     }
-    numbers, words = bars.select_dtypes("number"), bars.select_dtypes(exclude="number")
-    values = numbers.to_numpy(dtype="float64").tobytes() + bars.index.to_numpy().astype("datetime64[s]").tobytes()
-    values += words.to_csv().encode() if len(words.columns) else b""
     data = {"symbol": verdict.symbol, "timeframe": verdict.timeframe, "bars": len(bars), "first": str(bars.index[0])}
     facts = {
         "verdict": "different" if found else "equal",
         "made_at": SystemClock().now().isoformat(timespec="seconds"),
         "strategy": {"file": str(loaded.path), "class": loaded.cls.__name__, "sha256": loaded.sha256, "params": dict(params)},
         "backtest": dict(loaded.backtest),
-        "data": {**data, "last": str(bars.index[-1]), "columns": list(bars.columns), "sha256": hashlib.sha256(values).hexdigest()},
+        "data": {**data, "last": str(bars.index[-1]), "columns": list(bars.columns), "sha256": fingerprint(bars)},
         "versions": versions(),
         "compared": counts,
         "differences": len(found),

@@ -13,7 +13,7 @@ from Live.config import PROJECT_ROOT
 LAYERS = {
     "Live": [
         "__main__",
-        "drift replay supervisor",
+        "drift replay supervisor optimize",
         "running doctor explain report costs verify stopping care secret_command telegram",
         "summary alerts",
         "live_trader",
@@ -31,7 +31,7 @@ LAYERS = {
         "model clock errors outcomes redaction comparison",
     ],
     "Backtest": [
-        "run_backtest codes lookahead warmup",
+        "run_backtest codes lookahead warmup study",
         "parity_terminal",
         "strategies session simulated_terminal",
         "bars sizing",
@@ -47,7 +47,9 @@ DOORS = {
     "sqlite3": ["Live.audit_logger"],
     "flask": ["Live.dashboard"],
     "waitress": ["Live.dashboard"],
-    "bokeh": ["Live.dashboard", "Live.drift_plot"],
+    "bokeh": ["Live.dashboard", "Live.drift_plot", "Backtest.study.heatmap"],
+    "distributed": ["Backtest.study.cluster"],
+    "cloudpickle": ["Backtest.study.cluster"],
     "keyring": ["Live.secret_sources"],
     "smtplib": ["Live.alerts.channels"],
     "http.client": ["Live.alerts.web"],
@@ -74,7 +76,7 @@ PURE = (
     Live.alert_kinds Live.alerts.waiting Live.alerts.letters Live.telegram.confirming
     Live.mt5_connector.shown Live.mt5_connector.names Live.mt5_connector.outage Live.order_executor.evidence
     Live.order_executor.telling Live.order_executor.stops
-    Backtest.decisions Backtest.errors Backtest.fractional Backtest.sizing
+    Backtest.decisions Backtest.errors Backtest.fractional Backtest.sizing Backtest.study.constraint
 """.split()
     + [
         f"Backtest.simulated_terminal.{module}"
@@ -88,7 +90,7 @@ PURE = (
 WORDS = {"Backtest.bars"}
 HARMLESS = set(
     """
-    abc array base64 bisect collections copy dataclasses datetime decimal difflib enum functools hashlib itertools json math operator re
+    abc array ast base64 bisect collections copy dataclasses datetime decimal difflib enum functools hashlib itertools json math operator re
     typing zlib
 """.split()
 )

@@ -1,4 +1,4 @@
-"""Every released 0.6.x of backtesting.py has the private parts that Backtest.session uses, and a session decides alike on it."""
+"""Every released 0.6.x of backtesting.py has the private parts that Backtest.session uses; a session decides alike, a study finds alike."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ def unpacked(version: str, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("version", RELEASED)
-def test_a_session_decides_alike_on_every_release(version: str, request: pytest.FixtureRequest) -> None:
+def test_a_session_decides_alike_and_a_study_finds_alike_on_every_release(version: str, request: pytest.FixtureRequest) -> None:
     package = unpacked(version, request.config.cache.mkdir("backtesting"))
     done = subprocess.run([sys.executable, CHECK, package], capture_output=True, text=True, check=False)
     if "ModuleNotFoundError" in done.stderr:

@@ -35,6 +35,7 @@ NOT_RUN = {
     "python run.py verify Backtest/codes/sma_cross.py": "tests/test_verify.py",
     "python run.py lookahead Backtest/codes/sma_cross.py": "tests/test_strategy_checks.py",
     "python run.py warmup Backtest/codes/sma_cross.py": "tests/test_strategy_checks.py",
+    "python run.py optimize Backtest/codes/sma_cross.py --grid n1=5:30:5": "tests/test_optimize.py",
     "python run.py report": "it needs a record; tests/test_report.py",
     "python run.py drift": "it needs a record; tests/test_drift.py",
     "python run.py replay": "it needs a record; tests/test_replay.py",

@@ -8,6 +8,7 @@ backtest had it. A tick frame (`ticks`) has Bid and Ask instead, one row per tic
 from Backtest.bars.builtin import BUILTIN, builtin_prices
 from Backtest.bars.checks import check_prices
 from Backtest.bars.files import read_prices
+from Backtest.bars.fingerprints import fingerprint
 from Backtest.bars.resampling import resample, timeframe_of
 from Backtest.bars.ticks import check_ticks, is_ticks, read_bars_or_ticks, read_ticks
 from Backtest.bars.timeframes import TIMEFRAMES, Timeframe, timeframe
@@ -19,6 +20,7 @@ __all__ = [
     "builtin_prices",
     "check_prices",
     "check_ticks",
+    "fingerprint",
     "is_ticks",
     "read_bars_or_ticks",
     "read_prices",

@@ -257,9 +257,10 @@ class AuditReader:
         return {name: _parsed(value) for name, value in row.items()}
 
     def made_of(self, run_id: int) -> dict[str, object]:
-        """The strategy's file and its hash."""
-        row = self._one("SELECT strategy_file, strategy_sha256 FROM runs WHERE run_id = ?", (run_id,))
-        return {"file": row["strategy_file"], "sha256": row["strategy_sha256"]}
+        """The strategy's file and that of its parameters, with their hashes."""
+        names = {"file": "strategy_file", "sha256": "strategy_sha256", "params_file": "params_file", "params_sha256": "params_sha256"}
+        row = self._one(f"SELECT {', '.join(names.values())} FROM runs WHERE run_id = ?", (run_id,))  # noqa: S608 - our own names
+        return {name: row[column] for name, column in names.items()}
 
     def last_snapshot(self, run_id: int) -> Row | None:
         """The account as this run last saw it; None before its first snapshot."""

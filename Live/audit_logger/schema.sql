@@ -16,6 +16,8 @@ CREATE TABLE runs (
     strategy_class   TEXT NOT NULL,
     strategy_sha256  TEXT NOT NULL,
     params           TEXT NOT NULL CHECK (json_valid(params)),
+    params_file      TEXT,                                -- of --params-file
+    params_sha256    TEXT,                                -- of that file
     settings         TEXT NOT NULL CHECK (json_valid(settings)),   -- no secrets
     versions         TEXT NOT NULL CHECK (json_valid(versions)),
     initial_balance  REAL NOT NULL,
