@@ -173,7 +173,9 @@ def test_what_could_not_be_told_is_told_by_the_next_process_stamped_as_late(tmp_
                 deliverer.turn()
                 deliverer.wait(10)
                 deliverer.turn()
-            assert standings_of(config.audit_db_path) == [{"channel": "webhook", "failures": 1, "problem": "the webhook answers 500"}]
+            standing = {"channel": "webhook", "failures": 1, "problem": "the webhook answers 500"}
+            assert [row | standing for row in standings_of(config.audit_db_path)] == standings_of(config.audit_db_path)
+            assert [row["alert_id"] for row in standings_of(config.audit_db_path)] == [0]
         clock.utc += timedelta(minutes=12)
         with delivering(config, clock) as deliverer:
             deliver_all(deliverer)
