@@ -6,7 +6,7 @@ import pytest
 
 from Backtest.bars import BUILTIN, builtin_prices
 from tests.documented_strategies import DOCUMENTED, write
-from tests.parity_campaign import CODES, ENDED, WAITED, Prices, compared, main, turns
+from tests.parity_campaign import BY_PERCENT, CODES, ENDED, WAITED, Prices, compared, main, turns
 from tests.suite_strategies import SUITE, TrailingByPercent
 from tests.wide_strategies import WAYS, WIDE, write_wide
 
@@ -112,7 +112,37 @@ class Failing(Strategy):
 """
 
 
-@pytest.mark.parametrize(("text", "bars", "differs", "ground"), [(LACKING, 40, True, WAITED), (FAILING, 24, False, ENDED)])
+BY_THE_MEAN = """
+from backtesting.lib import TrailingStrategy
+
+BACKTEST = dict(cash=10_000)
+
+
+class ByTheMean(TrailingStrategy):
+    def init(self):
+        super().init()
+        self.set_atr_periods(4)
+        self.set_trailing_pct(0.05)
+        self.line = self.I(lambda: self.data.Close.s.rolling(5).mean())
+
+    def next(self):
+        super().next()
+        if not self.position:
+            self.buy(size=10{more})
+"""
+LOOKS_AHEAD = ", tag=float(self._TrailingStrategy__atr[-1])"  # another difference beside that of the mean
+
+
+@pytest.mark.parametrize(
+    ("text", "bars", "differs", "ground"),
+    [
+        (LACKING, 40, True, WAITED),
+        (FAILING, 24, False, ENDED),
+        (BY_THE_MEAN.format(more=""), 40, True, BY_PERCENT),
+        (BY_THE_MEAN.format(more=LOOKS_AHEAD), 40, True, ""),
+    ],
+    ids=["lacking", "failing", "percent", "percent and more"],
+)
 def test_what_cannot_be_compared_to_its_end_or_cannot_be_equal_is_named(
     tmp_path: Path, text: str, bars: int, differs: bool, ground: str
 ) -> None:

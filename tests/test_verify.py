@@ -291,6 +291,79 @@ def test_an_entry_while_the_day_has_lost_more_than_all_at_the_open_and_won_it_ba
     assert [trade.entry_price for trade in verdict.live.trades] == [100.0, 98.0]
 
 
+CANCELS_NEAR_RUIN = """
+from backtesting.lib import TrailingStrategy
+
+BACKTEST = dict(cash=1_000, margin=0.02, trade_on_close={on_close})
+
+
+class CancelsNearRuin(TrailingStrategy):
+    def init(self):
+        super().init()
+        self.set_atr_periods(2)
+        self.set_trailing_sl(8)
+        self.line = self.I(lambda close: close.rolling(3).mean(), self.data.Close.s)
+
+    def next(self):
+        super().next()
+        bar = len(self.data)
+        if bar == 4:
+            self.buy(size=450)
+        elif bar == 10:
+            self.buy(size=10, limit=95.0)
+        elif bar == 13:
+            for order in self.orders:
+                if not order.is_contingent:
+                    order.cancel()
+"""
+
+
+@pytest.mark.parametrize("on_close", [False, True])
+def test_an_order_that_is_placed_while_nothing_is_left_waits_and_can_be_cancelled(tmp_path: Path, on_close: bool) -> None:
+    index = pd.date_range("2020-01-01", periods=20, freq="h")
+    opened = pd.Series(100.0, index=index)
+    opened.iloc[10] = 97.0  # 450 units have lost 1,350 of 1,000; by the close all is well
+    bars = pd.DataFrame({"Open": opened, "High": 101.0, "Low": opened, "Close": 100.5, "Volume": 1})
+    verdict = compare(file_of(tmp_path, CANCELS_NEAR_RUIN.format(on_close=on_close)), {}, bars, "EURUSD")
+    assert list(map(str, verdict.differences)) == []
+    assert "CANCEL" in [decided.kind for decided in verdict.live.decisions]
+
+
+DERIVED = """
+import numpy as np
+from backtesting import Strategy
+
+
+class Derived(Strategy):
+    def init(self):
+        line = self.I(lambda close: close.rolling(20).mean(), self.data.Close.s)
+        {derived}
+
+    def next(self):
+        if len(self.data) % 4 == 0:
+            self.buy(size=10)
+        elif len(self.data) % 4 == 2:
+            self.position.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("derived", "first"),
+    [
+        ("self.filled = self.I(lambda: np.nan_to_num(line))", 4),
+        ("self.higher = np.fmax(line, 0)", 4),
+        ("self.lines = [line]; self.sum = np.nancumsum(line)", 4),
+        ("self.line = line; self.filled = np.fmax(line, 0)", 24),
+        ("self.line = line; self.sum = np.cumsum(line)", 24),
+    ],
+)
+def test_a_line_that_begins_before_what_it_is_computed_from_begins_on_both_sides(tmp_path: Path, derived: str, first: int) -> None:
+    bars = builtin_prices("GOOG").iloc[:40]
+    verdict = compare(file_of(tmp_path, DERIVED.format(derived=derived)), {}, bars, "GOOG")
+    assert list(map(str, verdict.differences)) == []
+    assert verdict.live.decisions[0].bar == bars.index[first - 1]
+
+
 WAITS_FOR_ITS_LINE = """
 from backtesting import Strategy
 

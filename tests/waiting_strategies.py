@@ -137,7 +137,8 @@ class FollowingTheMarket(Ranged):
         for order in self.entries():
             order.cancel()
         if not self.position:
-            self.sell(stop=self.price - 0.5 * self.room, tp=self.price - 2 * self.room, sl=self.price + self.room)
+            target = max(self.price - 2 * self.room, self.price / 10)  # ranges of months may be as wide as prices
+            self.sell(stop=self.price - 0.5 * self.room, tp=min(target, self.price - 0.6 * self.room), sl=self.price + self.room)
         elif len(self.data) % 7 == 0:
             self.position.close()
 
