@@ -31,6 +31,7 @@ from Backtest.bars import BUILTIN, builtin_prices, is_ticks, read_bars_or_ticks,
 from Backtest.errors import BadInput
 from Backtest.session.playing import Subject, prepare
 from Backtest.strategies import load_strategy
+from Live.comparison import Decided
 from Live.config import PROJECT_ROOT
 from Live.verify import BacktestFailed, compare
 from tests.documented_strategies import DOCUMENTED, slower_than, write
@@ -39,8 +40,9 @@ from tests.wide_strategies import WAYS, WIDE, write_wide
 NEWEST, QUICK, WIDE_BARS = 5_000, 700, 150
 CODES = PROJECT_ROOT / "Backtest" / "codes"
 FURTHER = PROJECT_ROOT.parent / "shared" / "data"
-ENDED, WAITED, BY_PERCENT, UNUSABLE = GROUNDS = (
+ENDED, STOPPED, WAITED, BY_PERCENT, UNUSABLE = GROUNDS = (
     "compared up to the bar on which the strategy's own backtest fails",
+    "compared up to the bar on which an entry has a price of zero or below, which stops a live run (docs/parity.md)",
     "not equal, as an indicator has no value on any bar: a backtest does not wait for it, a live trader does (docs/parity.md)",
     "not equal, as set_trailing_pct takes a mean over all bars, live over those so far: with one figure all is equal (docs/parity.md)",
     "not compared, as the strategy or the prices cannot be used",
@@ -113,9 +115,20 @@ def compared(strategy: Path, prices: Prices) -> Row:
     except BadInput as mistake:
         return _not_compared(strategy, prices, mistake)
     told, found = verdict.backtest, verdict.differences
+    if verdict.live.failure and (bars := _above_zero(told.decisions, prices.bars)) is not None:
+        before = compared(strategy, replace(prices, bars=bars))
+        return replace(before, problem=verdict.live.failure, ground=STOPPED) if before.differences == 0 else before
     counts = (len(prices.bars), len(told.decisions), len(told.trades))
     ground = WAITED if verdict.waited else BY_PERCENT if found and _by_percent_alone(strategy, prices) else ""
     return Row(strategy.stem, prices.name, settings_of(strategy), counts, len(found), str(found[0]) if found else "", ground)
+
+
+def _above_zero(decisions: Sequence[Decided], bars: pd.DataFrame) -> pd.DataFrame | None:
+    """The bars up to the first on which an entry has a price that no market has; None where none has."""
+    for each in decisions:
+        if any(level is not None and level <= 0 for level in (each.limit, each.stop, each.sl, each.tp)):
+            return bars.loc[: each.bar]
+    return None
 
 
 def _by_percent_alone(strategy: Path, prices: Prices) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from Backtest.bars import BUILTIN, builtin_prices
 from tests.documented_strategies import DOCUMENTED, write
-from tests.parity_campaign import BY_PERCENT, CODES, ENDED, WAITED, Prices, compared, main, turns
+from tests.parity_campaign import BY_PERCENT, CODES, ENDED, STOPPED, WAITED, Prices, compared, main, turns
 from tests.suite_strategies import SUITE, TrailingByPercent
 from tests.wide_strategies import WAYS, WIDE, write_wide
 
@@ -112,6 +112,8 @@ class Failing(Strategy):
 """
 
 
+BELOW_ZERO = FAILING.replace('raise ValueError("enough")', "self.sell(size=1, limit=10_000, tp=-1)")
+
 BY_THE_MEAN = """
 from backtesting.lib import TrailingStrategy
 
@@ -138,10 +140,11 @@ LOOKS_AHEAD = ", tag=float(self._TrailingStrategy__atr[-1])"  # another differen
     [
         (LACKING, 40, True, WAITED),
         (FAILING, 24, False, ENDED),
+        (BELOW_ZERO, 25, False, STOPPED),
         (BY_THE_MEAN.format(more=""), 40, True, BY_PERCENT),
         (BY_THE_MEAN.format(more=LOOKS_AHEAD), 40, True, ""),
     ],
-    ids=["lacking", "failing", "percent", "percent and more"],
+    ids=["lacking", "failing", "below zero", "percent", "percent and more"],
 )
 def test_what_cannot_be_compared_to_its_end_or_cannot_be_equal_is_named(
     tmp_path: Path, text: str, bars: int, differs: bool, ground: str
