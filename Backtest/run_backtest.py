@@ -21,7 +21,8 @@ from rich.table import Table  # noqa: E402
 
 from Backtest.bars import BUILTIN, builtin_prices, read_prices, resample, timeframe, timeframe_of  # noqa: E402
 from Backtest.errors import BadInput  # noqa: E402
-from Backtest.strategies import FRACTIONAL_UNIT, LoadedStrategy, check_params, line_of, load_strategy, parse_params, setting_faults  # noqa: E402
+from Backtest.strategies import FRACTIONAL_UNIT, LoadedStrategy, line_of, load_strategy, parse_params, setting_faults  # noqa: E402
+from Backtest.study.params_file import read_params  # noqa: E402
 
 BAD_INPUT, INTERRUPTED = 2, 130
 NOTES_SHOWN = 5  # a strategy short of margin is told so on every bar
@@ -80,7 +81,8 @@ def prepare(args: argparse.Namespace) -> Job:
     strategy = tried(load_strategy, args.strategy)
     params = tried(parse_params, args.params)
     if strategy and params is not None:
-        tried(check_params, strategy.cls, params)
+        read = tried(read_params, strategy, args.params, args.params_file)
+        params = read and read[0]
     settings = tried(_settings, args)
     prices = tried(_prices, args)
     plot = tried(_plot_file, args)
@@ -136,6 +138,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--symbol", default="EURUSD", help=f"without --data, prices that backtesting.py ships: {', '.join(BUILTIN)}")
     parser.add_argument("--timeframe", metavar="TF", help="make longer bars of the data first: H4, 1d, …")
     parser.add_argument("--params", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="the strategy's parameters")
+    parser.add_argument(
+        "--params-file", type=Path, metavar="FILE", help="those that a parameter study found; --params may name others beside"
+    )
     parser.add_argument("--plot", action=argparse.BooleanOptionalAction, default=True, help="write the HTML plot (default: yes)")
     parser.add_argument("--output", metavar="FILE.html", help="where to; default: logs/backtest_STRATEGY_DATA.html in the project")
     settings = parser.add_argument_group("settings of backtesting.Backtest, over those of the strategy file's BACKTEST")

@@ -33,6 +33,11 @@ class Cluster:
             process.wait()
 
     @property
+    def scheduler(self) -> "subprocess.Popen[bytes]":
+        """Its process."""
+        return self._processes[0]
+
+    @property
     def url(self) -> str:
         """As --cluster wants it."""
         return self.address.replace("tcp://", "dask://")

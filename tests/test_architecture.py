@@ -31,8 +31,8 @@ LAYERS = {
         "model clock errors outcomes redaction comparison",
     ],
     "Backtest": [
-        "run_backtest codes lookahead warmup study",
-        "parity_terminal",
+        "run_backtest codes lookahead warmup",
+        "parity_terminal study",
         "strategies session simulated_terminal",
         "bars sizing",
         "fractional",

@@ -84,6 +84,22 @@ def test_a_worker_with_another_version_is_told_in_one_sentence(cluster: Cluster,
     assert " backtesting==0.6.6 pandas==" in sentence
 
 
+def test_a_scheduler_that_is_lost_ends_the_study_in_one_sentence(
+    cluster: Cluster, strategy: LoadedStrategy, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cluster.worker("worker")
+    tasks: list[Task] = [({"n1": n1}, 0, 400, None) for n1 in range(3, 31)]
+
+    def lose_it() -> None:
+        with ClusterPool(cluster.url, strategy, {}, eurusd(400)) as pool:
+            for _ in pool.answers(tasks):
+                cluster.scheduler.kill()
+
+    with pytest.raises(BadInput, match="the scheduler is gone"):
+        lose_it()
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("address", ["host:8786", "dask://host", "tcp://host:8786", "dask://"])
 def test_an_address_that_is_none(address: str, strategy: LoadedStrategy) -> None:
     with pytest.raises(BadInput, match=f"--cluster is '{address}'; want dask://HOST:PORT"):

@@ -5,12 +5,13 @@ the workers hand to each other, once each: unlike data that were scattered, it i
 scheduler and the workers are asked to call by name is Python's own: `pickle.loads` and `operator.call`.
 """
 
+import logging
 import operator
 import pickle
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -50,6 +51,7 @@ class ClusterPool:
         """Raises BadInput when nobody answers, no worker comes, or one has other versions."""
         with ExitStack() as resources:
             scheduler = self._address.removeprefix(SCHEME)
+            resources.enter_context(_told_by_us_alone())
             try:
                 self._client = resources.enter_context(self._dask.Client(f"tcp://{scheduler}", timeout=PATIENCE, set_as_default=False))
             except (OSError, TimeoutError) as error:
@@ -107,6 +109,20 @@ class ClusterPool:
         ]
         if mistakes:
             raise BadInput(*mistakes)
+
+
+@contextmanager
+def _told_by_us_alone() -> Iterator[None]:
+    """Without what Dask prints of a scheduler that is lost."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "tornado.application")]
+    before = [logger.handlers for logger in loggers]
+    for logger in loggers:
+        logger.handlers = [logging.NullHandler()]
+    try:
+        yield
+    finally:
+        for logger, handlers in zip(loggers, before, strict=True):
+            logger.handlers = handlers
 
 
 def _versions(of: Any) -> dict[str, str | None]:

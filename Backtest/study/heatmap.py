@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from backtesting.lib import plot_heatmaps
 from bokeh.embed import file_html
+from bokeh.io.state import curstate
 from bokeh.models import FactorRange, HoverTool
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
@@ -20,6 +21,10 @@ COLOUR = "#4c72b0"
 def draw(heatmap: "pd.Series[float]", file: Path, *, title: str, minimize: bool) -> None:
     """Draw it; of several combinations that fall on one field the best is shown. Raises BadInput for a file that cannot be written."""
     plot = _heatmaps(heatmap, "min" if minimize else "max") if heatmap.index.nlevels > 1 else _line(heatmap, title)
+    # backtesting.py lets its pages, and each that is made afterwards, ask its author's server for a picture
+    if plot.document is not None:
+        plot.document.clear()
+    curstate().reset()
     try:
         write_whole(file, file_html(plot, INLINE, title))
     except OSError as error:
