@@ -1,4 +1,4 @@
-"""Every secret is a canary; a strategy and its errors sing all of them, and then every artefact is searched."""
+"""Every secret is a canary; a strategy or a terminal and their errors sing all of them, and then every artefact is searched."""
 
 import json
 import logging
@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 from backtesting import Strategy
 
+from Backtest.simulated_terminal import OrderSendResult, SimulatedTerminal
 from Live.__main__ import main
 from Live.audit_logger.told import AlertReader
 from Live.clock import SystemClock
@@ -16,6 +17,7 @@ from Live.config import SECRETS, LiveConfig
 from Live.dashboard import create_app
 from Live.logs import close_logging, setup_logging
 from Live.telegram.answers import Answers
+from tests.faulty_terminal import FaultyTerminal, Request, answer_lost
 from tests.live_runs import eurusd, loaded, run_live
 from tests.receivers import web_receiver
 from tests.test_alert_delivery import deliver_all, delivering
@@ -37,7 +39,52 @@ class Sings(Strategy):
         if self.bars == 2:
             self.buy(size=1_000, tag={"song": list(self.songs)})
         elif self.bars == 5:
-            raise ConnectionError(f"Max retries exceeded with url: {' '.join(self.songs)} {self.songs!r} {json.dumps(self.songs)}")
+            raise ConnectionError(song())
+
+
+class Trades(Sings):
+    """The same without the error: three entries, one at a time."""
+
+    def next(self) -> None:
+        self.bars += 1
+        if self.bars % 4 == 0:
+            self.buy(size=1_000)
+        elif self.bars % 4 == 2:
+            self.position.close()
+
+
+def song() -> str:
+    songs = Sings.songs
+    return f"Max retries exceeded with url: {' '.join(songs)} {songs!r} {json.dumps(songs)}"
+
+
+class Betrays(FaultyTerminal):
+    """Says all secrets where a terminal says what went wrong: in its last error, in answers and checks, and in what it raises."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(SimulatedTerminal(*args, **options))
+        self.faults += [answer_lost((-10002, song())), refused_with_a_song]
+        self.looks = 0
+        self.before["positions_get"] = self.look
+
+    def look(self) -> None:
+        self.looks += 1
+        self.blind = {"positions_get"} if 20 <= self.looks < 24 else set()
+        if self.looks == 60:
+            raise ConnectionError(song())
+
+    def last_error(self) -> tuple[int, str]:
+        code, _ = super().last_error()
+        return code, song()
+
+    def order_check(self, request: Request) -> Any:
+        found = super().order_check(request)
+        return type(found)((*found[:6], song(), *found[7:]))
+
+
+def refused_with_a_song(terminal: FaultyTerminal, request: Request) -> OrderSendResult:
+    said = terminal.result(request, 10013)
+    return OrderSendResult((*said[:7], song(), *said[8:]))
 
 
 def canaries(url: str) -> dict[str, str]:
@@ -66,7 +113,10 @@ def test_every_secret_has_a_canary() -> None:
     assert set(canaries("http://x")) == set(SECRETS)
 
 
-def test_no_secret_is_in_any_artefact(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("singer", ["strategy", "terminal"])
+def test_no_secret_is_in_any_artefact(
+    singer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     bodies: list[str] = []
     with web_receiver() as receiver:
         secrets = canaries(receiver.url)
@@ -79,7 +129,7 @@ def test_no_secret_is_in_any_artefact(tmp_path: Path, capsys: pytest.CaptureFixt
             "log_level": "DEBUG",
             "alert_pictures": False,
         }
-        config = run_and_log(tmp_path, given)
+        config = run_and_log(tmp_path, given, singer)
         receiver.behaviours[:] = ["401", "500"]  # failures are noted, too
         with delivering(config, SystemClock()) as deliverer:
             deliverer.turn()
@@ -101,7 +151,7 @@ def test_no_secret_is_in_any_artefact(tmp_path: Path, capsys: pytest.CaptureFixt
     assert [(name, word) for name, text in heard.items() for word in words_of(secrets) if word in text] == []
 
 
-def run_and_log(folder: Path, given: dict[str, object]) -> LiveConfig:
+def run_and_log(folder: Path, given: dict[str, object], singer: str) -> LiveConfig:
     config: list[LiveConfig] = []
 
     def begin(trader: Any) -> None:
@@ -111,10 +161,19 @@ def run_and_log(folder: Path, given: dict[str, object]) -> LiveConfig:
             logging.getLogger("LiveTrader").warning("a library said: %s", " ".join(Sings.songs))
 
     try:
-        ran = run_live(folder, loaded(Sings), eurusd(40), given=given, on_turn=begin)
+        if singer == "strategy":
+            ran = run_live(folder, loaded(Sings), eurusd(40), given=given, on_turn=begin)
+        else:
+            ran = run_live(folder, loaded(Trades), eurusd(40), given=given, on_turn=begin, made_by=Betrays)
     finally:
         close_logging()
-    assert ran.count("events", "event_type = 'STRATEGY_FAILED'") == 1
+    if singer == "strategy":
+        assert ran.count("events", "event_type = 'STRATEGY_FAILED'") == 1
+    else:
+        assert ran.count("order_events", "payload LIKE '%Max retries%'") >= 2
+        assert ran.count("orders", "status = 'FAILED'") == 1
+        assert ran.count("events", "event_type = 'DISCONNECTED'") >= 1
+        assert ran.count("events", "event_type = 'SHUTDOWN' AND message LIKE 'ConnectionError: Max retries%'") == 1
     return config[0]
 
 
