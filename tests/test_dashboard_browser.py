@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from Live.audit_logger.outbox import Outbox, Standing
 from Live.dashboard.answers import LONGEST_SHOWN
@@ -25,6 +25,7 @@ DESKTOP, PHONE = (1280, 860), (390, 844)
 ADDRESSES = ["/", *(f"/{page}" for page in PAGES[1:]), "/orders/1", "/stop"]
 PATIENCE = 60_000  # milliseconds: the machine may be busy
 KILLED = 10
+expect.set_options(timeout=PATIENCE)  # else every expectation without a limit of its own has five seconds
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
 
@@ -58,14 +59,19 @@ def looking(browser: Browser, port: int, *, theme: str = "light", size: tuple[in
         color_scheme="dark" if theme == "dark" else "light",
         viewport={"width": size[0], "height": size[1]},
     )
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
+    page = patient_page(context)
     told: list[str] = []
     page.on("console", lambda message: told.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: told.append(str(error)))
     yield page
     context.close()
     assert told == []
+
+
+def patient_page(context: BrowserContext) -> Page:
+    """A page that waits as long as a busy machine needs."""
+    context.set_default_timeout(PATIENCE)
+    return context.new_page()
 
 
 def text_of(page: Page, name: str) -> str:
@@ -233,7 +239,7 @@ def test_a_silent_trader_is_shown_as_silent_in_red(browser: Browser, tmp_path: P
 def test_without_a_record_the_page_says_so(browser: Browser, tmp_path: Path) -> None:
     with serving(tmp_path / "none.db") as port:
         context = browser.new_context(base_url=f"http://127.0.0.1:{port}")
-        page = context.new_page()
+        page = patient_page(context)
         answer = page.goto("/")
         assert answer is not None
         assert answer.status == 503
@@ -287,7 +293,7 @@ def test_the_page_goes_on_where_the_stream_is_cut_off_and_keeps_what_is_scrolled
         made.order()
     with serving(made.path) as port:
         context = browser.new_context(base_url=f"http://127.0.0.1:{port}", viewport={"width": 1280, "height": 600})
-        page = context.new_page()
+        page = patient_page(context)
         page.route("**/api/v1/stream", lambda route: route.abort())
         page.goto("/orders")
         expect(page.locator("#rows tbody tr")).to_have_count(65, timeout=PATIENCE)
@@ -316,7 +322,7 @@ def test_an_order_can_be_shared_as_a_file_that_needs_nothing_else(browser: Brows
     source = file.read_text(encoding="utf-8")
     assert not re.search(r"(src|href)=|<script|@import|url\(", source)
     context = browser.new_context(offline=True)
-    page = context.new_page()
+    page = patient_page(context)
     page.goto(file.as_uri())
     steps = [" ".join(step.split()) for step in page.locator(".step h3").all_text_contents()]
     assert steps == [
@@ -349,7 +355,7 @@ def test_the_page_follows_a_dry_run_and_its_stop_button_ends_it_by_keyboard_alon
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=quiet, stderr=quiet) as trader, serving(tmp_path / "audit.db") as port:
         context = browser.new_context(base_url=f"http://127.0.0.1:{port}")
-        page = context.new_page()
+        page = patient_page(context)
         page.goto("/")
         expect(page.locator("#run")).to_contain_text(re.compile(r"[1-9]\d* bars"), timeout=PATIENCE)
         bars = page.locator("#run").inner_text()
