@@ -35,6 +35,7 @@ def latch(record: AuditLogger, reason: str, at: datetime, *, flatten: bool = Fal
     """Put the stop on record, and take back all that was decided before it and not sent. A second one changes nothing."""
     if stop_on_record(record) is not None:
         return
+    record.continue_newest_run()  # a start that is stopped has begun none yet
     sentence = "the emergency stop came before it was sent"
     with record.transaction(durable=True):
         record.set_state(stop={"since": at.isoformat(), "reason": reason})

@@ -60,6 +60,7 @@ ASKED: dict[str, Callable[[AuditLogger], Any]] = {
     "tell_people": lambda record: record.tell_people(StoppedClock()),
     "start_run": lambda record: record.start_run(RUN | {"initial_balance": 1e4}),
     "continue_run": lambda record: record.continue_run(1),
+    "continue_newest_run": lambda record: record.continue_newest_run(),
     "add_bar": lambda record: record.add_bar(BAR, PRICES),
     "last_bar": lambda record: record.last_bar(*CHART),
     "seen_bars": lambda record: record.seen_bars(*CHART, EPOCH - 3600),

@@ -251,6 +251,23 @@ def test_a_signal_stops_what_was_decided_and_the_next_start_sends_it(tmp_path: P
     assert (again.code, again.rows(TRADES)) == (0, expected)
 
 
+@pytest.mark.parametrize("by", ["a start", "the stop command"])
+def test_a_stop_after_a_run_takes_back_what_that_had_decided_and_not_sent(by: str, tmp_path: Path) -> None:
+    ran = run_live(tmp_path, loaded(Asked), eurusd(30))
+    newest = "SELECT status FROM orders ORDER BY id DESC LIMIT 1"
+    assert ran.rows(newest) == [{"status": "PENDING"}]
+    if by == "a start":
+        (tmp_path / "EMERGENCY_STOP").touch()
+        with pytest.raises(KillSwitch, match="exists: nothing more is sent"):
+            run_live(tmp_path, loaded(Asked), eurusd(30))
+    else:
+        assert stop(settings(tmp_path), flatten=False, clock=NoTime()) == 0
+    assert ran.rows(newest) == [{"status": "CANCELLED"}]
+    (tmp_path / "EMERGENCY_STOP").unlink()
+    with pytest.raises(KillSwitch, match="stopped since"):
+        run_live(tmp_path, loaded(Asked), eurusd(30))
+
+
 @pytest.mark.parametrize("function", ["order_check", "order_send", "positions_get", "history_deals_get", "copy_rates_from_pos"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_in_the_middle_of_a_call_lets_no_other_send_begin(number: signal.Signals, function: str, tmp_path: Path) -> None:

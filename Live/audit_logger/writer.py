@@ -116,6 +116,12 @@ class AuditLogger(Asked):
         self._run_id = run_id
         read_back(self, self._spill)
 
+    def continue_newest_run(self) -> None:
+        """Where this process has begun no run, what follows belongs to the newest one, if there is any."""
+        newest = self._value("SELECT max(run_id) FROM runs")
+        if self._run_id is None and newest is not None:
+            self.continue_run(newest)
+
     def end_run(self, *, exit_code: int, reason: str, summary: Mapping[str, Any]) -> None:
         """Close the run."""
         with self.transaction(durable=True):
