@@ -45,7 +45,7 @@ class IntentCarrier:
         blocked = next((_blocking(order.status) for order in earlier if self._failed_to_close(order)), None)
         waits = any(intent.is_entry for intent in intents) and self._desk.state.entries_wait()
         for intent, reducing in _in_groups(intents):
-            if intent.is_entry and waits:
+            if intent.is_entry and waits and self._too_late(intent) is None:
                 continue  # it stays PENDING, and is taken up again as soon as it may be sent, if it is still time
             if intent.kind is Kind.ENTRY:
                 done = [order for order in earlier if order.intent.leg.startswith(f"{intent.leg}.")]

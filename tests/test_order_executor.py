@@ -323,13 +323,24 @@ def test_placed_without_a_ticket_is_unknown_until_it_is_seen(desk: Desk) -> None
 
 
 @pytest.mark.parametrize("code", [10008, 10009, 10010])
-def test_an_acknowledged_order_that_leaves_no_trace_is_unknown_and_then_absent(code: int, desk: Desk) -> None:
+def test_an_acknowledged_entry_that_leaves_no_trace_is_unknown_and_then_left_to_a_person(code: int, desk: Desk) -> None:
     desk.terminal.faults.append(lambda terminal, request: terminal.result(request, code, order=59_999_999))
     assert desk.buy()["status"] == "UNKNOWN"
     assert "the terminal shows nothing of it" in desk.order().message  # type: ignore[operator]
     desk.wait(40)
-    assert desk.status() is Status.ABSENT
+    assert desk.status() is Status.UNRESOLVED
+    assert "acknowledged it as order 59999999, and shows nothing of it: a person must look" in desk.order().message  # type: ignore[operator]
+    assert "unknown outcome: 1" in desk.denial(desk.sync())
     assert not desk.executor.has_open_questions()
+
+
+def test_an_acknowledged_close_that_leaves_no_trace_did_not_happen(desk: Desk) -> None:
+    desk.buy()
+    (position,) = desk.connector.positions()
+    desk.terminal.faults.append(lambda terminal, request: terminal.result(request, 10009, order=59_999_999))
+    desk.close(position)
+    desk.wait(40)
+    assert desk.status("close") is Status.ABSENT
 
 
 def test_an_order_whose_deals_cannot_be_read_yet_is_looked_at_again(desk: Desk) -> None:

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made.record.close()
 
 
-def run(folder: Path, *, dies_at: int = 0, once: bool = False) -> Ran:
+def run(folder: Path, *, dies_at: int = 0, once: bool = False, **given: object) -> Ran:
     """On a terminal of which the trader knows that an order may be in flight; the trader dies before its n-th send."""
 
     def made(*args: Any, **options: Any) -> FaultyTerminal:
@@ -44,7 +44,7 @@ def run(folder: Path, *, dies_at: int = 0, once: bool = False) -> Ran:
         terminal.before["order_check"] = die
         return terminal
 
-    strategy, config = loaded(InAndOut), settings(folder, symbols="EURUSD", **WIDE_OPEN)
+    strategy, config = loaded(InAndOut), settings(folder, symbols="EURUSD", **WIDE_OPEN, **given)
     terminal = simulated(folder, {"EURUSD": eurusd(40)}, strategy, steps=config.timeframe, made_by=made)
     trader = LiveTrader(config, Chosen(strategy, {}), replace(terminal, name="remote"), once=once)
     try:
@@ -92,6 +92,14 @@ def test_an_entry_waits_until_it_is_over_and_is_sent_then(once: bool, tmp_path: 
     ran = run(tmp_path, once=once)
     assert ran.rows("SELECT status FROM orders ORDER BY id LIMIT 1")[0]["status"] == "FILLED"
     assert 30 <= waited(ran, "ENTRY") < 60
+
+
+def test_an_entry_that_waits_for_too_long_expires_while_it_waits(tmp_path: Path) -> None:
+    run(tmp_path, dies_at=1)
+    ran = run(tmp_path, max_signal_age_seconds=10)
+    expired = "SELECT timestamp FROM order_events WHERE to_status = 'EXPIRED'"
+    began, ended = ran.rows("SELECT max(started_at) AS at FROM runs")[0]["at"], ran.rows(expired)[0]["timestamp"]
+    assert datetime.fromisoformat(ended) - datetime.fromisoformat(began) < timedelta(seconds=30)
 
 
 def test_an_exit_does_not_wait(tmp_path: Path) -> None:

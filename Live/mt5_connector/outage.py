@@ -16,8 +16,10 @@ def unsteady_seconds(lost: Sequence[datetime], now: datetime) -> float:
     >>> minutes = [datetime(2024, 1, 1, 12, minute) for minute in (0, 4, 5)]
     >>> unsteady_seconds(minutes, datetime(2024, 1, 1, 12, 6)), unsteady_seconds(minutes[1:], datetime(2024, 1, 1, 12, 6))
     (240.0, 0.0)
+    >>> unsteady_seconds(minutes, datetime(2024, 1, 1, 11, 6))
+    0.0
     """
-    recent = [min(moment, now) for moment in lost if now - moment < FLAP_WINDOW]  # a clock that was put back must not stretch the wait
+    recent = [moment for moment in lost if now - FLAP_WINDOW < moment <= now]  # a clock that was put back must not stretch the wait
     return (recent[-FLAPS] + FLAP_WINDOW - now).total_seconds() if len(recent) >= FLAPS else 0.0
 
 

@@ -236,8 +236,7 @@ class OrderExecutor:
         """The attempt on disk, a last look at the stop file, the call."""
         self._kill_switch.check()
         identity = self._connector.guard()  # the checks before have taken their time
-        if plan.quoted_at is not None and (took := (self._clock.now() - plan.quoted_at).total_seconds()) > QUOTE_SECONDS:
-            raise Unreachable(f"the checks took {took:.0f} s, so that the quote is old; nothing was sent")
+        self._refuse_old_quote(plan)
         request, order_id = plan.request, plan.intent.order_id
         quote = None if plan.quote is None else {"bid": plan.quote.bid, "ask": plan.quote.ask}
         payload = {"request": request, "quote": quote, "before": before, "account": identity._asdict()}
@@ -252,8 +251,13 @@ class OrderExecutor:
             sentence = "the emergency stop file appeared just before the send; nothing was sent"
             self.refuse(order_id, Status.CANCELLED, sentence)
             raise KillSwitch(sentence)
+        self._refuse_old_quote(plan)  # the machine may have slept, or its disk; that nothing was sent is found out as after a crash
         answer = self._connector.order_send(request)
         return _Tried(verdict_of(answer.retcode, answer.error, ticketed=answer.field("order") is not None), answer, sent=True)
+
+    def _refuse_old_quote(self, plan: _Plan) -> None:
+        if plan.quoted_at is not None and (took := (self._clock.now() - plan.quoted_at).total_seconds()) > QUOTE_SECONDS:
+            raise Unreachable(f"the checks took {took:.0f} s, so that the quote is old; nothing was sent")
 
     def _forbidden(self, plan: _Plan, quote: Quote) -> str | None:
         if (sentence := plan.gate(quote)) is not None:

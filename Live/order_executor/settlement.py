@@ -116,7 +116,13 @@ class Settlement:
         if order.status is Status.PLACED:
             self._question(order, "the terminal shows nothing of it any more")
         order = self._known(order.intent.order_id)
-        return self._end_as_absent(order, decide_again) if order.status is Status.UNKNOWN and self._surely_absent(order) else None
+        if order.status is not Status.UNKNOWN or not self._surely_absent(order):
+            return None
+        if order.ticket is not None and order.intent.is_entry:  # of a close it is seen whether its position is still there
+            why = f"the server has acknowledged it as order {order.ticket}, and shows nothing of it"
+            self._leave_to_a_person(order, why, ticket=order.ticket)
+            return None
+        return self._end_as_absent(order, decide_again)
 
     def _is_shown(self, order: Order, shown: Shown) -> bool:
         """Whether the terminal shows anything of the order; what that proves is put down."""
@@ -140,10 +146,14 @@ class Settlement:
         """What was filled and has no deals, for longer than these can take, needs a person: the broker may have taken them back."""
         if order.status not in WAITING or not self._surely_absent(order, timedelta(seconds=DEALS_SECONDS)):
             return
-        text = f"{_name(order)}: the server says that order {order.ticket} was filled, and shows no deals of it: a person must look"
+        why = f"the server says that order {order.ticket} was filled, and shows no deals of it"
+        self._leave_to_a_person(order, why, ticket=order.ticket)
+
+    def _leave_to_a_person(self, order: Order, why: str, **facts: Any) -> None:
+        text = f"{_name(order)}: {why}: a person must look"
         with self._record.transaction(durable=True):
-            self._record.move(order.intent.order_id, Status.UNRESOLVED, payload={"ticket": order.ticket}, message=text)
-            self._record.event("UNRESOLVED", text, severity="CRITICAL", details={"ticket": order.ticket})
+            self._record.move(order.intent.order_id, Status.UNRESOLVED, payload=facts, message=text)
+            self._record.event("UNRESOLVED", text, severity="CRITICAL", details=facts)
 
     def _by_fingerprint(self, order: Order, shown: Shown) -> Evidence:
         """An order without a readable comment that can only be this one. Two that could be need a person."""
@@ -153,10 +163,7 @@ class Settlement:
         found = lookalikes(shown, order.intent, order.volume, sent["before"], netting=self._connector.netting)
         found = frozenset(ticket for ticket in found if self._record.order_by_ticket(self._slot, ticket) is None)
         if len(found) > 1 and order.status is Status.UNKNOWN:
-            text = f"{_name(order)}: orders {', '.join(map(str, sorted(found)))} could each be it: a person must look"
-            with self._record.transaction(durable=True):
-                self._record.move(order.intent.order_id, Status.UNRESOLVED, payload={"tickets": sorted(found)}, message=text)
-                self._record.event("UNRESOLVED", text, severity="CRITICAL", details={"tickets": sorted(found)})
+            self._leave_to_a_person(order, f"orders {', '.join(map(str, sorted(found)))} could each be it", tickets=sorted(found))
         return by_tickets(shown, found) if len(found) == 1 else NOTHING
 
     def _level_is_set(self, order: Order) -> bool:

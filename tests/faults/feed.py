@@ -99,7 +99,7 @@ def rescaled(value: Any, params: State, state: State) -> Any:
 
 
 def crossed(tick: Any, params: State, state: State) -> Any:
-    return _tick(tick, bid=tick.ask + 5 * _POINT, ask=tick.bid)
+    return _tick(tick, bid=round(tick.ask + 5 * _POINT, 5), ask=tick.bid)
 
 
 def spread(tick: Any, params: State, state: State) -> Any:

@@ -296,7 +296,7 @@ def _lots(stage: "Stage", status: Mapping[str, str]) -> float:
 
 def _count(stage: "Stage", status: Mapping[str, str]) -> int:
     own, book = _own(stage, status), stage.terminal.book
-    return sum(ticket in own for ticket in (*book.positions, *book.active))
+    return len(own.keys() & {*book.positions, *book.active})  # what is left of an order fills the position that it has opened
 
 
 def at_arrival(stage: "Stage", sent: Sent | None, result: Any, request: Mapping[str, Any]) -> list[Breach]:

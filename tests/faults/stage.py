@@ -349,7 +349,9 @@ class Stage:
     @property
     def has_foreigners(self) -> bool:
         """Whether somebody else has traded on the account."""
-        return any(deal.magic != self.config.magic_number for deal in self.terminal.book.deals.between(1, 2**31) if deal.symbol)
+        return bool(self.twins) or any(
+            deal.magic != self.config.magic_number for deal in self.terminal.book.deals.between(1, 2**31) if deal.symbol
+        )
 
     def excuses(self) -> frozenset[str]:
         """Why the trader may have stopped before the end."""
