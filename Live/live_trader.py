@@ -126,7 +126,7 @@ class LiveTrader:
             except LiveError as error:
                 code, reason = error.exit_code, str(error)
                 raise
-            except Exception as error:  # the one broad handler: it records, and ends the run; the journal makes the restart safe
+            except Exception as error:  # it is recorded, and ends the run; the journal makes the restart safe
                 reason = f"{type(error).__name__}: {error}"
                 log.exception("unexpected error")
             finally:
@@ -369,7 +369,7 @@ class LiveTrader:
             self.final_account, self.final_positions = self.connector.account(), self.state.positions
             self.reporter.snapshot(force=True)
             self.reporter.publish(lambda: reason, force=True)
-        except (LiveError, MarketEnded) as error:
+        except Exception as error:  # noqa: BLE001 - a terminal or a record that fails again here must not hide what has failed before
             log.error("the end of the run could not be recorded", extra={"extra_data": {"reason": str(error)}})
 
     # what a run is

@@ -70,7 +70,7 @@ class Betrays(FaultyTerminal):
     def look(self) -> None:
         self.looks += 1
         self.blind = {"positions_get"} if 20 <= self.looks < 24 else set()
-        if self.looks == 60:
+        if self.looks >= 60:  # also when the run ends and looks once more
             raise ConnectionError(song())
 
     def last_error(self) -> tuple[int, str]:
