@@ -37,6 +37,7 @@ from Live.strategy_checks import Asked, bars_of
 
 STUDIES = PROJECT_ROOT / "data" / "studies"
 SHOWN_BEST, SHOWN_FAILED = 10, 3
+WIDEST = 1_000  # characters of a table
 BESIDE = ("Return [%]", "# Trades", "Max. Drawdown [%]")  # what the table has beside the measure
 _T = TypeVar("_T")
 
@@ -227,7 +228,7 @@ def _number(value: float) -> float | None:
 
 
 def _print(plan: Plan, found: Found, facts: Mapping[str, Any]) -> None:
-    out, data = Console(highlight=False, soft_wrap=True), facts["data"]
+    out, data = _paper(), facts["data"]
     what = f"{plan.strategy.cls.__name__} on {data['symbol']} {data['timeframe']}"
     out.print(f"[bold]{what}[/bold]: {facts['tried']:,} combinations on {data['bars']:,} bars, {data['first']} to {data['last']}")
     if empty := facts["without_result"] - facts["failed"]:
@@ -250,7 +251,7 @@ def _print(plan: Plan, found: Found, facts: Mapping[str, Any]) -> None:
 def _print_folds(folds: Sequence[Fold], bars: pd.DataFrame, plan: Plan) -> None:
     if not folds:
         return
-    out = Console(highlight=False, soft_wrap=True)
+    out = _paper()
     title = "Walk-forward (returns and drawdowns in percent; hindsight is what the best of all bars did)"
     table = Table(box=None, pad_edge=False, title=title, title_justify="left", title_style="bold")
     for name in ("Training", "Test", "to", "Best before"):
@@ -279,7 +280,12 @@ def _print_files(wanted: Wanted, file: Path, plan: Plan) -> None:
     out.print(f"Trade them: python -m Live run --strategy {plan.strategy.path} --params-file {file}", markup=False)
 
 
+def _paper() -> Console:
+    """As wide as a table needs: a narrow terminal breaks its lines, and no number is cut."""
+    return Console(highlight=False, soft_wrap=True, width=WIDEST)
+
+
 def _readable(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
-    return "–" if pd.isna(value) else f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4f}"
+    return "–" if pd.isna(value) else f"{value:,.2f}" if abs(value) >= 0.1 else f"{value:.4f}"
