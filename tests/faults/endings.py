@@ -45,6 +45,7 @@ class Ending:
     held: Sequence[Any]  # positions
     waiting: frozenset[int]  # tickets of orders that are active, or were a moment ago
     settled_until: float  # server seconds: what happens later may not have been seen
+    restless: bool  # something has happened later
     netting: bool
     foreigners: bool  # others have traded on the account
     last_closed: int  # open of the last closed bar, server seconds
@@ -53,11 +54,6 @@ class Ending:
     limits: Any
     step: float
     leaked: Sequence[str]  # files that hold the secret
-
-    @property
-    def restless(self) -> bool:
-        """Whether something has happened that may not have been seen."""
-        return any(deal.time > self.settled_until for deal in self.deals)
 
     @property
     def taken_back(self) -> frozenset[str]:
@@ -296,6 +292,7 @@ def ending_of(stage: "Stage", code: int) -> Ending:
         held=held,
         waiting=frozenset(order.ticket for order in (*active, *done) if not order.time_done or order.time_done > stage.epoch - A_MOMENT),
         settled_until=stage.epoch - A_MOMENT,
+        restless=bool(stage.terminal.book.deals.between(int(stage.epoch - A_MOMENT) + 1, 2**31)),  # whether it is shown yet or not
         netting=stage.case.world.netting,
         foreigners=stage.has_foreigners,
         last_closed=stage.last_closed(),
