@@ -1,6 +1,7 @@
 """What every test shares: none sees the settings of the machine that it runs on, or its keyring, and none fails by the clock."""
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 
 import keyring
@@ -14,6 +15,32 @@ from Live.config import LiveConfig
 # so that a change is judged by what it changes.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ)
 settings.load_profile("unhurried")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--long`: the whole suite, of which a part runs each day."""
+    parser.addoption("--long", action="store_true", help="Also run what is marked long, and all cases of what is marked every(n).")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is long: in an order of its own, since the items may come shuffled. What is named with `::` runs anyway."""
+    if config.getoption("long") or any("::" in word for word in config.args):
+        return
+    cases = defaultdict[str, list[pytest.Item]](list)
+    for item in items:
+        cases[item.nodeid.split("[")[0]].append(item)
+    left_out = {case.nodeid for some in cases.values() for n, case in enumerate(sorted(some, key=_name)) if _is_left_out(case, n)}
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
+    items[:] = [item for item in items if item.nodeid not in left_out]
+
+
+def _name(item: pytest.Item) -> str:
+    return item.nodeid
+
+
+def _is_left_out(case: pytest.Item, number: int) -> bool:
+    every = case.get_closest_marker("every")
+    return case.get_closest_marker("long") is not None or (every is not None and number % every.args[0] > 0)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -38,6 +38,7 @@ def unpacked(version: str, folder: Path) -> Path:
     return package
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("version", RELEASED)
 def test_a_session_decides_alike_and_a_study_finds_alike_on_every_release(version: str, request: pytest.FixtureRequest) -> None:
     package = unpacked(version, request.config.cache.mkdir("backtesting"))

@@ -89,6 +89,7 @@ def test_another_settings_file_is_really_the_one_that_is_used(prices: Path, tmp_
     assert "magic: 4711" in done.stderr
 
 
+@pytest.mark.every(5)
 @pytest.mark.parametrize(
     ("words", "settings", "sentence"),
     [

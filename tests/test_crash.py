@@ -232,6 +232,7 @@ IN_A_ROW = [
 ]
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("point", sorted(POINTS.keys() - NEEDS_ANOTHER))
 def test_a_trader_that_is_killed_at_a_point_goes_on_from_where_it_was(
     point: str, account: Account, uninterrupted: Account, run: Callable[..., int]

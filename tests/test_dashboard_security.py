@@ -64,6 +64,7 @@ def without_nonce(headers: Mapping[str, str]) -> dict[str, str]:
 # who may ask, and how
 
 
+@pytest.mark.every(9)
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
 def test_a_foreign_host_gets_400_and_not_a_byte_more(client: FlaskClient, path: str, host: str) -> None:

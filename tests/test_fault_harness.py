@@ -20,6 +20,7 @@ def told(result: Result) -> str:
     return "\n".join(map(str, (*result.breaches, *result.case.plan)))
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_goes_wrong_all_invariants_hold(seed: int) -> None:
     result = run_case(Case.from_seed(seed))
@@ -56,6 +57,7 @@ def test_a_trader_that_is_killed_leaves_what_was_committed_and_another_one_goes_
 SLICE = list(matrix.cells())[::4]
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("cell", SLICE, ids=lambda cell: f"{cell.scene}-{'netting' if cell.netting else 'hedging'}-{cell.outcome}")
 def test_a_trader_that_is_killed_at_any_point_of_an_order_neither_doubles_nor_loses_it(cell: Cell) -> None:
     kills = matrix.kills(cell)

@@ -82,6 +82,7 @@ def written(folder: Path, unit: float, commission: object = 0.0005, text: str = 
     return str(file)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     ("unit", "commission", "symbol"),
     [
@@ -156,6 +157,7 @@ def test_what_a_strategy_sees_is_what_it_sees_in_the_fractional_backtest(tmp_pat
 ALL_KINDS: list[Any] = [AgainstItselfInOneBar, EditingLevels, SignalsInParts, Trailing]
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("strategy", ALL_KINDS, ids=lambda each: each.__name__)
 def test_strategies_of_all_kinds_trade_parts_of_a_unit(tmp_path: Path, strategy: type[Strategy]) -> None:
     assert_equal(tmp_path, strategy, 0.001, builtin_prices("EURUSD").iloc[1_000:1_120], commission=cheap, cash=20_000)

@@ -60,6 +60,7 @@ class TellsItsSecret(Strategy):
         raise ValueError("cannot log in with hunter2hunter2")
 
 
+@pytest.mark.every(5)
 @pytest.mark.parametrize("name", ["sma_cross", "ema_cross", "vwap", "volume_breakout", "rsi_atr"])
 def test_the_record_holds_the_trades_of_the_backtest_one_by_one(name: str, tmp_path: Path) -> None:
     strategy, prices = load_strategy(CODES / f"{name}.py"), eurusd(1200)

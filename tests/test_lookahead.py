@@ -65,6 +65,7 @@ PLANTED = [
 ]
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(("strategy", "name", "kind", "words", "first"), PLANTED, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_planted_lookahead_is_named(strategy: type[Strategy], name: str, kind: Kind, words: str, first: int | None) -> None:
     findings = looked(strategy, honest=first is not None)
@@ -86,6 +87,7 @@ OTHER_FORMS = {
 }
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in OTHER_FORMS.items() for name in names])
 def test_other_forms_of_a_planted_lookahead_are_named_alike(kind: Kind, name: str) -> None:
     surprises = looked(peeking.PLANTED[name]).surprises
@@ -121,12 +123,14 @@ ONE_OF_EACH = {case.strategy: case for case in CASES}.values()
 TURNS = [(case, case.prices[number % len(case.prices)]) for number, case in enumerate(ONE_OF_EACH)]
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize(("case", "symbol"), [pytest.param(*turn, id="-".join(map(str, turn))) for turn in TURNS])
 def test_none_of_many_strategies_is_an_alarm(case: Case, symbol: str) -> None:
     findings = looked(fitted(case, symbol), builtin_prices(symbol).iloc[1000:1200], **case.backtest)
     assert not findings.surprises
 
 
+@pytest.mark.every(5)
 @pytest.mark.parametrize("path", sorted((PROJECT_ROOT / "Backtest" / "codes").glob("*.py")), ids=lambda path: path.name)
 def test_no_shipped_strategy_is_an_alarm(path: Path) -> None:
     loaded = load_strategy(path)
@@ -226,6 +230,7 @@ def same_figures(one: Any, other: Any) -> list[str]:
     return [name for name in names if not (one[name] == other[name] or (pd.isna(one[name]) and pd.isna(other[name])))]
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("case", CASES[::5], ids=str)
 def test_both_ways_of_playing_make_the_statistics_of_the_backtest(case: Case) -> None:
     symbol = case.prices[0]

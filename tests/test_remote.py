@@ -283,6 +283,7 @@ def traded(folder: Path, opened: OpenedTerminal) -> dict[str, list[tuple[Any, ..
     }
 
 
+@pytest.mark.long
 def test_a_run_over_the_wire_and_over_the_change_of_the_clocks_decides_what_a_run_here_decides(tmp_path: Path) -> None:
     utc, zone = server_time("utc"), server_time("new-york")
     here = minutes_over_the_change(utc)

@@ -82,6 +82,7 @@ def test_a_shipped_strategy_holds_one_position_at_a_time(name: str) -> None:
     assert (trades["EntryBar"].to_numpy()[1:] >= trades["ExitBar"].to_numpy()[:-1]).all()
 
 
+@pytest.mark.every(5)
 @each_strategy
 @settings(max_examples=25)
 @given(length=st.integers(2, 5_000))

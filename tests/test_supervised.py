@@ -143,6 +143,7 @@ def test_a_strategy_in_an_endless_loop_is_tried_twice_and_then_no_more(folder: P
     assert rows(folder, "SELECT count(*), exit_code FROM runs WHERE exit_code IS NOT NULL") == [(1, 1)]
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_signal_is_handed_on_and_the_exit_code_passes_through(number: signal.Signals, expected: int, folder: Path) -> None:
     with started(folder, "", "--speed", "3600") as supervisor:
@@ -160,6 +161,7 @@ def test_a_trader_whose_supervisor_is_killed_leaves_in_order(folder: Path) -> No
     assert rows(folder, "SELECT end_reason FROM runs") == [("the supervisor has gone",)]
 
 
+@pytest.mark.long
 def test_stop_ends_a_trader_that_hangs_and_it_stays_stopped(folder: Path) -> None:
     with started(folder, ENDLESS, DECISION_DEADLINE_SECONDS="3600") as supervisor:
         wait_until((folder / "hangs").exists)

@@ -271,6 +271,7 @@ def waiting(frame: pd.DataFrame, units: int, seed: int, tight: float) -> Policy:
     return policy
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(("name", "units"), [("EURUSD", 10_001), ("GOOG", 9)])
 @pytest.mark.parametrize("tight", [0.3, 1.0, 4.0])
 def test_pending_orders_of_all_kinds_fill_as_in_the_backtest(name: str, units: int, tight: float) -> None:
@@ -292,6 +293,7 @@ def test_a_crossing_of_averages_with_exclusive_orders_fills_as_in_the_backtest(n
     assert count > 30
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize(("name", "units"), [("EURUSD", 100_003), ("GOOG", 7)])
 @pytest.mark.parametrize("tight", [0.5, 3.0])
 @pytest.mark.parametrize("commission", [no_commission, fixed_and_relative])

@@ -107,6 +107,7 @@ def test_what_happened_inside_a_bar_is_not_played_twice(tmp_path: Path) -> None:
     assert snapshot(terminal(ROWS, state_file=tmp_path / "a")) == expected
 
 
+@pytest.mark.every(4)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 @pytest.mark.parametrize("die_after", [1, 2, 9, 30])
 def test_after_a_kill_the_account_ends_as_if_nothing_had_happened(tmp_path: Path, die_after: int) -> None:
