@@ -4,7 +4,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +11,8 @@ import click
 from Live.care.commands import add_to as add_care
 from Live.config import PROJECT_ROOT, LiveConfig, load_config
 from Live.endings import INTERRUPTED, MISTAKEN, exit_code_of
+from Live.strategy_commands import absolute, price_files
+from Live.strategy_commands import add_to as add_strategies
 from Live.views.commands import add_to as add_views
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -22,23 +23,9 @@ def cli() -> None:
     """Trade an unchanged backtesting.py strategy on MetaTrader 5, or on the simulated terminal."""
 
 
-def _absolute(text: str | None) -> Path | None:
-    # a path on the command line is relative to where it was typed, one in the settings to the project
-    return None if text is None else Path.cwd() / Path(text).expanduser()
-
-
-def _prices(words: Sequence[str]) -> dict[str, str] | None:
-    """`FILE`, or `SYMBOL=FILE` for each symbol."""
-    files = {}
-    for word in words:
-        symbol, equals, file = word.partition("=")
-        symbol, file = (symbol, file) if equals and not Path(word).exists() else ("", word)
-        files[symbol] = str(_absolute(file))
-    return files or None
-
-
-add_views(cli, _absolute)
+add_views(cli, absolute)
 add_care(cli)
+add_strategies(cli)
 
 
 @cli.command(context_settings=HELP)
@@ -61,12 +48,12 @@ def run(strategy: str, params: tuple[str, ...], *, supervised: bool, **given: An
     from Live.running import Asked, trade_strategy
     from Live.supervisor import supervise
 
-    file = _absolute(given.pop("env_file"))
-    params_file = _absolute(given.pop("params_file"))
+    file = absolute(given.pop("env_file"))
+    params_file = absolute(given.pop("params_file"))
     asked = Asked(
         strategy, params, file, params_file=params_file, **{name: given.pop(name) for name in ("once", "fresh", "allow_lookahead")}
     )
-    flags = {"sim_speed": given.pop("speed"), "sim_prices": _prices(given.pop("data")), **given}
+    flags = {"sim_speed": given.pop("speed"), "sim_prices": price_files(given.pop("data")), **given}
     config = load_config(flags, file, os.environ)
     return supervise(asked, config) if supervised else trade_strategy(asked, config)
 
@@ -111,8 +98,8 @@ def resume(env_file: str | None, db: str | None, *, yes: bool) -> int:
 
 
 def _of_record(env_file: str | None, db: str | None) -> LiveConfig:
-    path = _absolute(db)
-    return load_config({"audit_db_path": None if path is None else str(path)}, _absolute(env_file), os.environ)
+    path = absolute(db)
+    return load_config({"audit_db_path": None if path is None else str(path)}, absolute(env_file), os.environ)
 
 
 @cli.command(context_settings=HELP)
@@ -126,8 +113,8 @@ def dashboard(env_file: str | None, db: str | None, port: str | None, *, with_pa
 
     if with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    path = _absolute(db)
-    config = load_config({"audit_db_path": None if path is None else str(path), "dashboard_port": port}, _absolute(env_file), os.environ)
+    path = absolute(db)
+    config = load_config({"audit_db_path": None if path is None else str(path), "dashboard_port": port}, absolute(env_file), os.environ)
     access = Access(config.dashboard_host, config.dashboard_token.reveal())
     where = f"http://{f'[{access.host}]' if ':' in access.host else access.host}:{config.dashboard_port}"
     click.echo(f"Dashboard of {config.audit_db_path} at {where} (Ctrl-C ends it)", err=True)
@@ -143,7 +130,7 @@ def doctor(env_file: str | None, symbols: str | None, *, as_json: bool) -> int:
     """Look whether all is ready for a start, with the remedy beside what is not. Changes nothing."""
     from Live.doctor import consult
 
-    return consult({"symbols": symbols}, _absolute(env_file), os.environ, as_json=as_json)
+    return consult({"symbols": symbols}, absolute(env_file), os.environ, as_json=as_json)
 
 
 def _reads_record(command: Callable[..., int]) -> Callable[..., int]:
@@ -167,7 +154,7 @@ def test_alerts(env_file: str | None) -> int:
     """Send one alert through each channel that is set up, and say how it went. Exit code 6 when one did not work."""
     from Live.alerts.command import try_channels
 
-    return try_channels(load_config({}, _absolute(env_file), os.environ))
+    return try_channels(load_config({}, absolute(env_file), os.environ))
 
 
 @alerts.command("list", context_settings=HELP)
@@ -249,96 +236,6 @@ def explain(codes: tuple[str, ...], *, every: bool, as_json: bool) -> int:
     return print_explanations(codes, every=every, as_json=as_json)
 
 
-def _on_prices(command: Callable[..., int]) -> Callable[..., int]:
-    """The arguments of a command that looks at a strategy on prices."""
-    for decorate in (
-        click.argument("strategy", metavar="FILE[:CLASS]"),
-        click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env."),
-        click.option("--symbols", "--symbol", metavar="A,B", help="Symbols to look at (SYMBOLS)."),
-        click.option("--timeframe", metavar="1h", help="Make such bars first; else the bars are as the prices have them."),
-        click.option("--params", multiple=True, metavar="NAME=VALUE …", help="Parameters of the strategy."),
-        click.option("--data", multiple=True, metavar="[SYMBOL=]FILE", help="Your own prices."),
-        click.option("--bars", default="5000", show_default=True, metavar="N|all", help="So many of the newest bars."),
-        click.option("--json", "as_json", is_flag=True, help="For programs."),
-    ):
-        command = decorate(command)
-    return command
-
-
-_params_file = click.option("--params-file", metavar="FILE", help="The parameters that `optimize` found.")
-
-
-def _asked(given: dict[str, Any]) -> tuple[Any, LiveConfig]:
-    from Live.strategy_checks import Asked, newest_of
-
-    params_file = _absolute(given.get("params_file"))
-    asked = Asked(given["strategy"], given["params"], given["timeframe"], newest_of(given["bars"]), given["as_json"], params_file)
-    flags = {"symbols": given["symbols"], "timeframe": given["timeframe"], "sim_prices": _prices(given["data"])}
-    return asked, load_config(flags, _absolute(given["env_file"]), os.environ)
-
-
-@cli.command(context_settings=HELP)
-@_on_prices
-@_params_file
-def lookahead(**given: Any) -> int:
-    """Which values of a strategy knew the future, and what it earns without them. Exit code 6 when any did."""
-    from Live.strategy_checks import check_lookahead
-
-    return check_lookahead(*_asked(given))
-
-
-@cli.command(context_settings=HELP)
-@_on_prices
-@_params_file
-def warmup(**given: Any) -> int:
-    """How many bars a strategy needs before it decides as with all history (WARMUP_BARS)."""
-    from Live.strategy_checks import measure_warmup
-
-    return measure_warmup(*_asked(given))
-
-
-@cli.command(context_settings=HELP)
-@_on_prices
-@_params_file
-@click.option("--certificate", metavar="FILE", help="Where to write it; else to data/certificates.")
-def verify(certificate: str | None, **given: Any) -> int:
-    """Compare a backtest with the same bars traded one by one through the live stack. Exit code 6 when they differ."""
-    from Live.verify import verify as compare
-
-    return compare(*_asked(given), _absolute(certificate))
-
-
-@cli.command(context_settings=HELP)
-@_on_prices
-@click.option(
-    "--grid", multiple=True, metavar="NAME=VALUES …", help="What to try: n1=5:30:5 (first:last:step), n1=5,10,20, flag=true,false."
-)
-@click.option("--maximize", metavar="STATISTIC", help="What is best: a statistic of backtesting.py. Default: SQN.")
-@click.option("--minimize", metavar="STATISTIC", help="The same, where less is better.")
-@click.option("--constraint", default="", metavar="CONDITION", help='Which combinations are tried: "n1 < n2 and n2 % 10 == 0".')
-@click.option("--max-tries", type=click.IntRange(min=1), metavar="N", help="Try N combinations, drawn at random, the same ones each time.")
-@click.option(
-    "--walk-forward", "folds", type=click.IntRange(1, 1000), metavar="N", help="Try it on N stretches of bars that it had not seen."
-)
-@click.option(
-    "--training", type=click.IntRange(1, 1000), default=4, show_default=True, metavar="N", help="Bars before each, in its lengths."
-)
-@click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Processes. Default: one for each processor.")
-@click.option("--cluster", metavar="dask://HOST:PORT", help="Try them on the workers of this Dask scheduler.")
-@click.option("--html", metavar="FILE", help="Write the heatmap to this file (default: optimize.html beside the log).")
-@click.option("--plot/--no-plot", default=True, help="Whether to write it.")
-@click.option("--out", metavar="FILE", help="Write the best parameters to this file (default: in data/studies).")
-def optimize(**given: Any) -> int:
-    """Try combinations of parameters, show the best, and keep them for `run --params-file`. Exit code 6 when none has a result."""
-    from Live.optimize import Wanted
-    from Live.optimize import optimize as study
-
-    asked, config = _asked(given)
-    names = ("grid", "maximize", "minimize", "constraint", "max_tries", "folds", "training", "jobs", "cluster")
-    html = (_absolute(given["html"]) or config.log_dir / "optimize.html") if given["plot"] else None
-    return study(asked, config, Wanted(**{name: given[name] for name in names}, html=html, out=_absolute(given["out"])))
-
-
 @cli.command(context_settings=HELP)
 @click.argument("symbols", nargs=-1, metavar="SYMBOL …")
 @click.option("--config", "-c", "env_file", metavar="FILE", help="Settings file in place of .env.")
@@ -348,7 +245,7 @@ def costs(symbols: tuple[str, ...], env_file: str | None, days: int, *, as_json:
     """What trading SYMBOL costs at this broker, as arguments for Backtest(…). Sends nothing."""
     from Live.costs import print_costs
 
-    config = load_config({"symbols": ",".join(symbols) or None}, _absolute(env_file), os.environ)
+    config = load_config({"symbols": ",".join(symbols) or None}, absolute(env_file), os.environ)
     return print_costs(config, days, as_json=as_json)
 
 
@@ -367,8 +264,8 @@ def report(env_file: str | None, db: str | None, **given: Any) -> int:
     """Show a recorded session with backtesting.py's statistics and plot."""
     from Live.report import Wanted, print_reports
 
-    path, html = _absolute(db), _absolute(given["html"])
-    config = load_config({"audit_db_path": None if path is None else str(path)}, _absolute(env_file), os.environ)
+    path, html = absolute(db), absolute(given["html"])
+    config = load_config({"audit_db_path": None if path is None else str(path)}, absolute(env_file), os.environ)
     symbols = tuple(filter(None, (given["symbols"] or "").split(",")))
     wanted = Wanted(given["run"], given["slot"], given["since"], symbols)
     file = (html or config.log_dir / "report.html") if given["plot"] else None
@@ -394,8 +291,8 @@ def drift(env_file: str | None, db: str | None, **given: Any) -> int:
     from Live.drift import print_drifts
     from Live.report import Wanted
 
-    path, html = _absolute(db), _absolute(given["html"])
-    config = load_config({"audit_db_path": None if path is None else str(path)}, _absolute(env_file), os.environ)
+    path, html = absolute(db), absolute(given["html"])
+    config = load_config({"audit_db_path": None if path is None else str(path)}, absolute(env_file), os.environ)
     wanted = Wanted(None, given["slot"], given["since"], tuple(filter(None, (given["symbols"] or "").split(","))))
     file = (html or config.log_dir / "drift.html") if given["plot"] else None
     files = print_drifts(config.audit_db_path, wanted, file, trades=given["trades"], as_json=given["as_json"])
@@ -417,8 +314,8 @@ def replay(env_file: str | None, db: str | None, *, as_json: bool, **given: Any)
     from Live.replay import print_replays
     from Live.report import Wanted
 
-    path = _absolute(db)
-    config = load_config({"audit_db_path": None if path is None else str(path)}, _absolute(env_file), os.environ)
+    path = absolute(db)
+    config = load_config({"audit_db_path": None if path is None else str(path)}, absolute(env_file), os.environ)
     wanted = Wanted(given["run"], given["slot"], given["since"], tuple(filter(None, (given["symbols"] or "").split(","))))
     return print_replays(config.audit_db_path, wanted, as_json=as_json)
 

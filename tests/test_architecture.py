@@ -13,6 +13,7 @@ from Live.config import PROJECT_ROOT
 LAYERS = {
     "Live": [
         "__main__",
+        "strategy_commands",
         "drift replay supervisor optimize",
         "running doctor explain report costs verify stopping care secret_command telegram",
         "summary alerts",
@@ -57,7 +58,13 @@ DOORS = {
     "apprise": ["Live.alerts.channels"],
     "filelock": ["Live.locks"],
     "rpyc": ["Backtest.simulated_terminal.serving"],
-    "click": ["Live.__main__", "Live.views.commands", "Live.care.commands", "Backtest.simulated_terminal.__main__"],
+    "click": [
+        "Live.__main__",
+        "Live.strategy_commands",
+        "Live.views.commands",
+        "Live.care.commands",
+        "Backtest.simulated_terminal.__main__",
+    ],
     "backtesting": ["Backtest", "Live.backtesting_bridge"],
     # the last two let a simulated market go on in real time, under other people's programs
     "time": ["Live.clock", "Backtest.simulated_terminal.__main__", "Backtest.simulated_terminal.in_use"],
