@@ -50,6 +50,7 @@ def prices(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(
     ("words", "cwd"),
     [
@@ -263,6 +264,7 @@ def test_ctrl_c_ends_the_page_with_its_exit_code(tmp_path: Path) -> None:
             page.kill()
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("kind", ["folder", "stranger"])
 def test_a_record_that_is_none_is_refused_and_nothing_is_left_beside_it(kind: str, prices: Path, tmp_path: Path) -> None:
     record = tmp_path / "audit.db"

@@ -196,6 +196,7 @@ def killed_when(account: Account, arguments: list[str], condition: str) -> None:
     assert trader.returncode == -signal.SIGKILL, "it came to its end before the condition was seen"
 
 
+@pytest.mark.long
 def test_a_trader_that_is_killed_at_any_moment_goes_on_from_where_it_was(
     account: Account, arguments: list[str], uninterrupted: Account, run: Callable[..., int]
 ) -> None:

@@ -105,6 +105,7 @@ CLEAN = [
 ]
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("strategy", CLEAN, ids=lambda strategy: strategy.__name__)
 def test_a_clean_strategy_that_looks_suspicious_is_no_alarm(strategy: type[Strategy]) -> None:
     findings = looked(strategy)
@@ -112,6 +113,7 @@ def test_a_clean_strategy_that_looks_suspicious_is_no_alarm(strategy: type[Strat
     assert not findings.random
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("name", peeking.FROM_THE_PAST)
 def test_a_line_of_the_past_alone_is_no_alarm(name: str) -> None:
     findings = looked(peeking.FROM_THE_PAST[name])

@@ -139,6 +139,7 @@ def backtest(strategy: LoadedStrategy, prices: pd.DataFrame) -> Any:
         return Backtest(prices, strategy.cls, **strategy.backtest).run()
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     ("cls", "exclusive", "commission"),
     [
@@ -308,6 +309,7 @@ def test_a_run_that_is_stopped_in_the_middle_goes_on_with_the_same_trades(stop_a
 OFTEN = {"answer_lost": 0.3, "executed_late": 0.3, "unclear": 0.3, "placed": 0.3, "late_lists": 1.0, "no_answer": 0.02}
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("comments", ["kept", "blank"])
 @pytest.mark.parametrize("fault", OFTEN)
 def test_answers_that_go_wrong_make_no_order_twice_and_leave_nothing_unexplained(

@@ -13,6 +13,7 @@ from tests.wide_strategies import WAYS, WIDE, write_wide
 BARS = {"learning": 300, "four_averages": 400}
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_what_the_documentation_of_backtesting_teaches_trades_live_as_in_its_backtest(tmp_path: Path, name: str) -> None:
     bars = builtin_prices("GOOG").iloc[: BARS.get(name, 150)]
@@ -21,6 +22,7 @@ def test_what_the_documentation_of_backtesting_teaches_trades_live_as_in_its_bac
     assert row.counts[2] > 0
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", [f"tests.suite_strategies.{strategy.__name__}" for strategy in SUITE if strategy is not TrailingByPercent])
 def test_what_the_strategies_of_its_own_test_suite_do_is_done_live_as_in_their_backtest(tmp_path: Path, name: str) -> None:
     number = WIDE.index(name)
@@ -31,6 +33,7 @@ def test_what_the_strategies_of_its_own_test_suite_do_is_done_live_as_in_their_b
     assert row.counts[1] > 0
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("strategy", sorted(CODES.glob("*.py")), ids=lambda file: file.stem)
 def test_every_strategy_in_the_box_trades_live_as_in_its_backtest(strategy: Path) -> None:
     row = compared(strategy, Prices("EURUSD", "EURUSD", builtin_prices("EURUSD").iloc[-250:]))

@@ -43,6 +43,7 @@ def written(path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(
     ("folder", "script", "strategy"),
     [

@@ -111,6 +111,7 @@ def test_the_demo_is_a_dry_run_of_the_shipped_strategy_with_the_templates_settin
     assert done.returncode == 7
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize(
     "verb", ["run", "dashboard", "doctor", "explain", "verify", "lookahead", "warmup", "costs", "report", "drift", "replay"]
 )
@@ -143,6 +144,7 @@ def test_a_changed_requirement_is_installed_at_the_next_start(equipped: Path) ->
     assert "Installing" not in start(equipped, "run").stdout
 
 
+@pytest.mark.long
 def test_the_tests_need_more_than_a_run_and_a_run_nothing_more_than_the_tests(equipped: Path) -> None:
     start(equipped, "run")
     assert "Installing requirements-dev.txt" in start(equipped, "test").stdout
@@ -150,6 +152,7 @@ def test_the_tests_need_more_than_a_run_and_a_run_nothing_more_than_the_tests(eq
     assert json.loads((equipped / ".venv" / "installed.json").read_text())["installed"] == ["requirements.txt", "requirements-dev.txt"]
 
 
+@pytest.mark.long
 def test_an_environment_whose_interpreter_is_gone_is_made_again(equipped: Path) -> None:
     start(equipped, "run")
     (equipped / ".venv" / "bin" / "python").unlink()

@@ -160,12 +160,14 @@ def stepped(session: StrategySession, frame: pd.DataFrame, recorder: Recorder, f
 TURNS = [(case, case.prices[(number + 1) % len(case.prices)]) for number, case in enumerate(CASES)]
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(("case", "symbol"), [pytest.param(*turn, id="-".join(map(str, turn))) for turn in TURNS])
 def test_bar_by_bar_a_session_decides_what_the_backtest_decided(case: Case, symbol: str) -> None:
     recorder, frame = truth(case, symbol), prices_of(symbol)
     assert stepped(session_of(fitted(case, symbol), **case.backtest), frame, recorder) == recorder.decided
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_after_a_warm_up_it_decides_what_the_backtest_decides_from_there(case: Case) -> None:
     symbol, split = case.prices[0], 150

@@ -82,6 +82,7 @@ def _no_settings_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("SYMBOLS", raising=False)
 
 
+@pytest.mark.long
 def test_a_strategy_that_uses_everything_differs_in_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = certified(tmp_path, file_of(tmp_path, EVERYTHING), "--symbol", "EURUSD", "--bars", "400")
     assert code == 0

@@ -383,6 +383,7 @@ def test_every_fault_says_what_it_does_in_one_sentence(name: str) -> None:
     assert KINDS[name].on <= FUNCTIONS
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("changes", ["default", "last"])
 def test_every_fault_runs_through_a_session_alone(name: str, changes: str) -> None:

@@ -88,6 +88,7 @@ def session(path: Path | None, first: int = 0, *, die_after: int | None = None) 
     return made
 
 
+@pytest.mark.every(3)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 @pytest.mark.parametrize("die_after", [1, 7, 24])
 def test_after_a_kill_the_account_ends_as_if_nothing_had_happened(tmp_path: Path, die_after: int) -> None:
