@@ -109,7 +109,7 @@ def assert_equal_throughout(folder: Path, strategy: type[Strategy], symbol: str,
 TURNS = [(case, case.prices[number % len(case.prices)]) for number, case in enumerate(CASES)]
 
 
-@pytest.mark.every(4)
+@pytest.mark.every(8)
 @pytest.mark.parametrize(("case", "symbol"), [pytest.param(*turn, id="-".join(map(str, turn))) for turn in TURNS])
 def test_the_live_stack_makes_the_trades_of_the_backtest(tmp_path: Path, case: Case, symbol: str) -> None:
     assert assert_parity(tmp_path, fitted(case, symbol), symbol, prices_of(symbol), **case.backtest) > 2
@@ -129,7 +129,7 @@ WAYS_IN_TURN: list[tuple[Any, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.every(5)
+@pytest.mark.every(10)
 @pytest.mark.parametrize(
     ("number", "strategy", "way"), [pytest.param(n, *turn, id=f"{turn[0].__name__}-{n}") for n, turn in enumerate(WAYS_IN_TURN)]
 )
