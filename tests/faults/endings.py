@@ -124,7 +124,7 @@ def _step(cid: str, before: str | None, row: Row) -> Iterator[str]:
             yield f"order {cid} begins as {new}"
     elif Status(new) not in MOVES[Status(old)]:
         yield f"order {cid} goes from {old} to {new}, which is no step of its life"
-    elif old in FINAL or (old in LATE_ONLY and new != "LATE_FILLED"):
+    elif (old in FINAL and not old == new == "LATE_FILLED") or (old in LATE_ONLY and new != "LATE_FILLED"):  # one more part of it
         yield f"order {cid} was {old} at last, and goes on to {new}"
     elif new == "SUBMITTED" and old not in ("PENDING", "SUBMITTED"):
         yield f"order {cid} is sent again from {old}"
