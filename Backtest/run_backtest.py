@@ -3,11 +3,11 @@
 import argparse
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 if __package__ in {None, ""}:  # started as a file: what it needs is found from the project's root
@@ -20,7 +20,7 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from Backtest.bars import BUILTIN, builtin_prices, read_prices, resample, timeframe, timeframe_of  # noqa: E402
-from Backtest.errors import BadInput  # noqa: E402
+from Backtest.errors import BadInput, Mistakes  # noqa: E402
 from Backtest.strategies import FRACTIONAL_UNIT, LoadedStrategy, line_of, load_strategy, parse_params, setting_faults  # noqa: E402
 from Backtest.study.params_file import read_params  # noqa: E402
 
@@ -28,7 +28,6 @@ BAD_INPUT, INTERRUPTED = 2, 130
 NOTES_SHOWN = 5  # a strategy short of margin is told so on every bar
 _NUMBERS = ("cash", "spread", "commission", "margin", FRACTIONAL_UNIT)
 _SWITCHES = ("trade-on-close", "hedging", "exclusive-orders", "finalize-trades")
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def prepare(args: argparse.Namespace) -> Job:
     """The backtest that these arguments ask for. Raises BadInput with all their mistakes together."""
-    mistakes: list[str] = []
-
-    def tried(step: Callable[..., _T], *given: Any) -> _T | None:
-        try:
-            return step(*given)
-        except BadInput as fault:
-            mistakes.extend(fault.mistakes)
-        return None
-
+    mistakes = Mistakes()
+    tried = mistakes.tried
     strategy = tried(load_strategy, args.strategy)
     params = tried(parse_params, args.params)
     if strategy and params is not None:

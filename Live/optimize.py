@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from Backtest.bars import fingerprint, timeframe_of
-from Backtest.errors import BadInput
+from Backtest.errors import BadInput, Mistakes
 from Backtest.strategies import check_params, load_strategy, parse_params
 from Backtest.study.cluster import ClusterPool
 from Backtest.study.constraint import shown
@@ -39,7 +39,6 @@ STUDIES = PROJECT_ROOT / "data" / "studies"
 SHOWN_BEST, SHOWN_FAILED = 10, 3
 WIDEST = 1_000  # characters of a table
 BESIDE = ("Return [%]", "# Trades", "Max. Drawdown [%]")  # what the table has beside the measure
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +102,8 @@ def optimize(asked: Asked, config: LiveConfig, wanted: Wanted) -> int:
 
 def _plan(asked: Asked, wanted: Wanted) -> Plan:
     """The study that is asked for. Raises BadInput with all that is wrong with it together."""
-    mistakes: list[str] = []
-
-    def tried(step: Callable[..., _T], *given: Any) -> _T | None:
-        try:
-            return step(*given)
-        except BadInput as fault:
-            mistakes.extend(fault.mistakes)
-        return None
-
+    mistakes = Mistakes()
+    tried = mistakes.tried
     strategy = tried(load_strategy, asked.strategy)
     fixed = tried(parse_params, asked.params)
     measure = tried(Measure.of, wanted.maximize, wanted.minimize)
