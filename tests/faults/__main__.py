@@ -75,6 +75,7 @@ def _with_a_bar(total: int, run: Callable[[Callable[[Result], None]], Came]) -> 
         def told(result: Result) -> None:
             if result.breaches:
                 bad.append(result.case.seed)
+                progress.console.print(f"seed {result.case.seed}: {result.breaches[0]}", markup=False, highlight=False, soft_wrap=True)
             progress.update(task, advance=1, bad=f"{len(bad)} fail" if bad else "")
 
         return run(told)
