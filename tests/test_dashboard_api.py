@@ -252,6 +252,19 @@ def test_an_order_tells_its_story_in_the_order_in_which_it_happened(tmp_path: Pa
     made.close()
 
 
+def test_an_order_shows_a_deal_that_was_put_down_before_the_order_was_found_by_its_ticket(tmp_path: Path) -> None:
+    made = a_rich_record(tmp_path / "audit.db")
+    made.order(client_order_id="LOST", kind="EXIT", side="SELL", position_ticket=50, mt5_order_id=77)
+    for ticket, order, position in ((900, 77, 50), (901, 78, 50), (902, 77, 51)):
+        made.fill("", ticket, client_order_id=None, side="SELL", entry="OUT", order_ticket=order, position_id=position)
+    [(order_id,)] = made.db.execute("SELECT id FROM orders WHERE client_order_id = 'LOST'")
+    with Shown(made.path) as reader:
+        rows = reader.order_rows(order_id)
+    assert rows is not None
+    assert [row["deal_ticket"] for row in rows.fills] == [900]
+    made.close()
+
+
 def test_a_refused_order_says_which_limit_was_in_the_way_and_what_the_code_means(tmp_path: Path) -> None:
     made = a_rich_record(tmp_path / "audit.db")
     gates = [{"rule": "MAX_DAILY_LOSS_PCT, percent lost today", "measured": 5.0, "limit": 5.0}]

@@ -16,7 +16,13 @@ EVENTS_OF = """
 SELECT seq, timestamp, attempt, from_status, to_status, payload, hash FROM order_events
 WHERE client_order_id = :order ORDER BY seq LIMIT :most
 """
-FILLS_OF = "SELECT * FROM fills WHERE client_order_id = :order ORDER BY timestamp LIMIT :most"
+# A server may forget an order's key: a closing deal that was put down before the order was found is told by their ticket.
+FILLS_OF = """
+SELECT * FROM fills
+WHERE client_order_id = :order
+   OR (client_order_id IS NULL AND slot = :slot AND position_id = :position AND order_ticket = :ticket)
+ORDER BY timestamp LIMIT :most
+"""
 POSITIONS_OF = "SELECT DISTINCT position_id FROM fills WHERE client_order_id = :order AND entry IN ('IN', 'INOUT') LIMIT 10"
 TRADES_OF = """
 SELECT timestamp, side, volume, entry_price, exit_price, net_profit, duration_seconds, exit_reason, position_ticket FROM trades
@@ -108,7 +114,7 @@ class Shown(Pages):
             bar=next(iter(self._rows(BAR_OF, where)), None),
             signal=next(iter(self._rows(SIGNAL_OF, named)), None),
             events=self._rows(EVENTS_OF, named),
-            fills=self._rows(FILLS_OF, named),
+            fills=self._rows(FILLS_OF, {**named, "position": whole["position_ticket"], "ticket": whole["mt5_order_id"]}),
             trades=[row for position in positions for row in self._rows(TRADES_OF, {**named, "position": position})],
         )
 

@@ -221,8 +221,12 @@ def _filled_by_deals(end: Ending) -> Iterator[str]:
     """What is said to be filled, and is not, or not as far."""
     lots: dict[str, float] = defaultdict(float)
     for row in end.fills:
-        lots[row["client_order_id"]] += row["volume"] if row["side"] == end.side_of(row["client_order_id"]) else 0.0
+        # a deal without a key, that was put down before its order was known by its ticket, is told by that ticket
+        cid = row["client_order_id"] or end.tickets.get(row["order_ticket"], "")
+        lots[cid] += row["volume"] if row["side"] == end.side_of(cid) else 0.0
     for row in end.orders:
+        if row["client_order_id"] in end.taken_back:
+            continue
         told, deals = row["executed_volume"] or 0.0, lots[row["client_order_id"]]
         if row["status"] == "FILLED" and row["kind"] not in ("SLTP", "CANCEL") and (not deals or abs(told - deals) > EPSILON):
             yield f"{row['kind']} {row['client_order_id']} is filled with {told:g} lots, by its deals {deals:g}"

@@ -277,13 +277,14 @@ def _is_foreign(stage: "Stage", ticket: int) -> bool:
 
 
 def _own(stage: "Stage", status: Mapping[str, str]) -> dict[int, str]:
-    """The trader's entries by their tickets, but for those that it has proved absent or was refused, and that happened all the same."""
+    """The trader's entries by their tickets, but for those that it has proved absent or was refused, and that happened all the same,
+    and for those that it is told are taken back."""
     return {
         arrival.order: sent.cid
         for sent in stage.sents
         if sent.adds_risk and status.get(sent.cid) not in NEVER_COUNTED
         for arrival in sent.arrivals
-        if arrival.order
+        if arrival.order and arrival.order not in stage.taken_back
     }
 
 

@@ -97,6 +97,7 @@ class Stage:
         self.sents: list[Sent] = []
         self.sending: Sent | None = None
         self.seen: dict[str, Any] = {}  # the last answers, by function
+        self.taken_back: set[int] = set()  # positions that the broker says it has taken back, and that live on in its books
         self.asked_at: dict[str, float] = {}
         self.conduct = Conduct(0.0)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -232,6 +233,8 @@ class Stage:
     def saw(self, function: str, value: Any) -> None:
         """The trader has this answer."""
         self.seen[function] = value
+        if function == "history_deals_get":  # DEAL_TYPE_BUY_CANCELED, _SELL_CANCELED
+            self.taken_back |= {self.own_ticket(deal.position_id) for deal in value or () if deal.type in (13, 14) and deal.entry == 0}
         self.conduct.sees(function, value, self.now)
 
     @property
