@@ -14,7 +14,7 @@ NOW, ORDER = 1000.0, "cid"
 REQUEST = {"action": 1, "symbol": "EURUSD", "type": 0, "volume": 0.02, "price": 1.1, "sl": 1.09, "tp": 0.0}
 MARKED = {"kind": "ENTRY", "attempt": 1, "sl": 1.09, "tp": None, "position_ticket": 7}
 IN_ORDER = (SEND, "symbol_info_tick", "order_check", *LISTS, MARK, LOOK)
-NEWEST, HELD, STOP = "deal_ticket", "volume", "value"
+NEWEST, HELD, STOP = "deal_ticket", "total", "value"
 
 
 def stage(**other: Any) -> Any:
@@ -25,7 +25,12 @@ def stage(**other: Any) -> Any:
     done.looks = other.pop("looks", [NOW - 60, NOW - 40, NOW - 20])
     done.returned[ORDER] = other.pop("returned", NOW - 90)
     done.started = other.pop("started", 0.0)
-    rows = {"deal_ticket": [{"deal_ticket": 5}], "volume": [{"volume": 0.02}], "value": [{"value": "null"}], **other.pop("rows", {})}
+    rows = {
+        "deal_ticket": [{"deal_ticket": 5}],
+        "total": [{"lots": 0.02, "deals": 1}],
+        "value": [{"value": "null"}],
+        **other.pop("rows", {}),
+    }
     journal = SimpleNamespace(
         submitted=lambda: {**MARKED, **other.get("marked", {})},
         rows=lambda sql, *_: next(found for name, found in rows.items() if f"SELECT {name}" in sql),

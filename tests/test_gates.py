@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from Live.model import Side, SymbolSpec
+from Live.model import Side, Status, SymbolSpec
 from Live.risk import MaxDailyLoss, MaxFailuresInARow, MaxQuoteAge, NoStopOut, OpenToSide, Rule
 from tests.desks import BOUGHT, Desk, opened, reopened
 from tests.faulty_terminal import answered, without_answer
@@ -169,6 +169,18 @@ def test_a_deal_on_record_that_the_broker_cancels_needs_a_person(desk: Desk) -> 
     inner.history_deals_get = change  # type: ignore[method-assign]
     state.sync()
     assert f"the broker has cancelled deal {ticket}, which is on record" in desk.denial(state)
+
+
+def test_an_order_in_doubt_is_given_up_although_the_newest_deal_that_we_know_was_cancelled(desk: Desk) -> None:
+    desk.buy("before")
+    desk.sync()
+    desk.terminal.faults.append(without_answer())
+    desk.buy()
+    inner, ticket = desk.terminal.inner, desk.deals()[-1].ticket
+    change = changed(inner.history_deals_get, lambda row: {"type": CANCELLED, "profit": 0.0} if row.ticket == ticket else {})
+    inner.history_deals_get = change  # type: ignore[method-assign]
+    desk.wait(60)
+    assert desk.status() is Status.ABSENT
 
 
 @pytest.mark.parametrize(("mode", "words"), [(0, "trading EURUSD"), (2, "buying EURUSD"), (3, "opening EURUSD"), (1, "")])

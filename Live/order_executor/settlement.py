@@ -222,14 +222,15 @@ class Settlement:
         return timedelta(seconds=0.0 if self._connector.simulated else self._connector.spec(symbol).settle_seconds)
 
     def _history_is_loaded(self) -> bool:
-        """The newest deal that we know must be in the terminal's history; one that is still loading proves nothing."""
+        """The newest deal that we know must be in the terminal's history, if only as one that the broker has taken back; a history
+        that is still loading proves nothing."""
         newest = self._record.newest_deal(self._slot)
         if newest is None:
             return True
         # on a netting account the record calls a deal's position by the trade that it belongs to
         connector = self._connector
         shown = connector.deals_since(newest.epoch - WINDOW) if connector.netting else connector.deals_of_position(newest.position_id)
-        return any(deal.ticket == newest.ticket for deal in shown)
+        return any(deal.ticket == newest.ticket for deal in shown) or newest.ticket in connector.deals_taken_back(newest.epoch - WINDOW)
 
     def _end_as_absent(self, order: Order, decide_again: DecideAgain) -> Order:
         text = f"{_name(order)} did not reach the broker; it is not sent again (missed by safety)"

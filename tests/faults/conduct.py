@@ -4,6 +4,7 @@ The other oracles look at what is true; these look at the order in which things 
 and a sentence.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -117,15 +118,20 @@ def near_its_open(stage: "Stage", sent: Sent) -> Told:
 
 
 def no_more_than_is_open(stage: "Stage", sent: Sent) -> Told:
-    """A close names its position, and asks for no more than the record has of it."""
+    """A close names its position, and asks for no more than the deals on record have left of it."""
     marked = stage.journal.submitted()
     if marked is None:
         return
     if marked["kind"] in CLOSING and sent.request["action"] == 1 and not sent.request.get("position"):
         yield "I10", f"{marked['kind']} leaves, and names no position: it would open another one"
-    for row in stage.journal.rows("SELECT volume FROM positions WHERE ticket = ?", marked["position_ticket"]):
-        if sent.kind == "close" and sent.request["volume"] > row["volume"] + EPSILON:
-            yield "I7", f"close of {sent.request['volume']:g} lots leaves, and {row['volume']:g} are open"
+    if sent.kind == "close" and sent.request["volume"] > _left(stage, marked["position_ticket"]) + EPSILON:
+        yield "I7", f"close of {sent.request['volume']:g} lots leaves, and {_left(stage, marked['position_ticket']):g} are open"
+
+
+def _left(stage: "Stage", position: int) -> float:
+    sql = "SELECT total(CASE entry WHEN 'IN' THEN volume ELSE -volume END) AS lots, count(*) AS deals FROM fills WHERE position_id = ?"
+    [row] = stage.journal.rows(sql, position)
+    return row["lots"] if row["deals"] else math.inf  # a person has told the record to take it in, or it was there before
 
 
 def after_the_quarantine(stage: "Stage", sent: Sent) -> Told:

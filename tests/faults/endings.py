@@ -199,9 +199,10 @@ def converged(end: Ending) -> Iterator[str]:
         return
     yield from _unaccounted(end)
     yield from _filled_by_deals(end)
-    held = {each.ticket: round(each.volume, 8) for each in end.held if each.identifier in end.tickets}
+    gone = {deal.position_id for deal in end.deals if deal.type not in TRADES}  # it may have been taken back after the last look
+    held = {each.ticket: round(each.volume, 8) for each in end.held if each.identifier in end.tickets and each.identifier not in gone}
     on_hold = {ticket for ticket, cid in end.tickets.items() if end.status_of(cid) == "UNRESOLVED"}
-    recorded = {row["ticket"]: round(row["volume"], 8) for row in end.positions}
+    recorded = {row["ticket"]: round(row["volume"], 8) for row in end.positions if row["ticket"] not in gone}
     if end.netting:
         yield from _net(end, recorded) if not end.foreigners and not on_hold else ()
     elif not on_hold and held != recorded:
