@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from Live.audit_logger.chain import first_broken_link
-from Live.model import AGAIN, MOVES, Status
+from Live.model import AGAIN, MOVES, ClientOrderId, Status, order_key
+from Live.order_executor.evidence import SHORTEST_KEY
 from tests.faults.journal import Row
 from tests.faults.oracles import ACCEPTED, BAR, EPSILON, Breach, Sent
 
@@ -52,6 +53,7 @@ class Ending:
     excuses: frozenset[str]  # why the trader may have stopped before the end
     code: int
     limits: Any
+    strange: frozenset[int]  # deals that a person was told of, as nobody knows whose they are
     step: float
     leaked: Sequence[str]  # files that hold the secret
 
@@ -59,6 +61,17 @@ class Ending:
     def taken_back(self) -> frozenset[str]:
         """The orders of which the broker has cancelled a deal."""
         return frozenset(self.tickets.get(deal.order, "") for deal in self.deals if deal.type not in TRADES)
+
+    @property
+    def orphans(self) -> frozenset[int]:
+        """Tickets of orders that were filled after they were given up, without their keys: a person was told, no more can be known."""
+        return frozenset(
+            deal.order
+            for deal in self.deals
+            if deal.ticket in self.strange
+            and self.status_of(cid := self.tickets.get(deal.order, "")) == "ABSENT"
+            and order_key(ClientOrderId(cid))[:SHORTEST_KEY] not in deal.comment
+        )
 
     def status_of(self, cid: str) -> str:
         """Where the record has an order."""
@@ -74,7 +87,7 @@ def nothing_lost(end: Ending) -> Iterator[str]:
     recorded: dict[int, list[Row]] = defaultdict(list)
     for row in end.fills:
         recorded[row["deal_ticket"]].append(row)
-    ours = {ticket for ticket, cid in end.tickets.items() if end.status_of(cid) != "UNRESOLVED"}
+    ours = {ticket for ticket, cid in end.tickets.items() if end.status_of(cid) != "UNRESOLVED"} - end.orphans
     opened = {deal.position_id for deal in end.deals if deal.order in ours and deal.entry == 0 and deal.type in TRADES}
     for deal in end.deals:
         if (
@@ -201,7 +214,7 @@ def converged(end: Ending) -> Iterator[str]:
     yield from _filled_by_deals(end)
     gone = {deal.position_id for deal in end.deals if deal.type not in TRADES}  # it may have been taken back after the last look
     held = {each.ticket: round(each.volume, 8) for each in end.held if each.identifier in end.tickets and each.identifier not in gone}
-    on_hold = {ticket for ticket, cid in end.tickets.items() if end.status_of(cid) == "UNRESOLVED"}
+    on_hold = {ticket for ticket, cid in end.tickets.items() if end.status_of(cid) == "UNRESOLVED"} | end.orphans
     recorded = {row["ticket"]: round(row["volume"], 8) for row in end.positions if row["ticket"] not in gone}
     if end.netting:
         yield from _net(end, recorded) if not end.foreigners and not on_hold else ()
@@ -211,8 +224,9 @@ def converged(end: Ending) -> Iterator[str]:
 
 def _unaccounted(end: Ending) -> Iterator[str]:
     """What was accepted and is not known as such."""
+    excused = end.taken_back | {end.tickets[ticket] for ticket in end.orphans}
     for sent in end.sents:
-        happened = sent.cid not in end.taken_back and any(arrival.retcode in ACCEPTED and arrival.deal for arrival in sent.arrivals)
+        happened = sent.cid not in excused and any(arrival.retcode in ACCEPTED and arrival.deal for arrival in sent.arrivals)
         status = end.status_of(sent.cid)
         if happened and sent.kind in ("entry", "close") and status not in ("FILLED", "PARTIALLY_FILLED", "LATE_FILLED", "UNRESOLVED"):
             yield f"{sent.kind} {sent.cid} was filled, and is {status or 'unknown to the record'}"
@@ -281,6 +295,7 @@ def ending_of(stage: "Stage", code: int) -> Ending:
     deals, done, held, active = (found or () for found in listed)
     arrivals = [(sent.cid, arrival.order) for sent in stage.sents if sent.kind != "remove" for arrival in sent.arrivals]
     tickets = {stage.shown_ticket(order): cid for cid, order in arrivals if order}
+    strange = rows("SELECT details FROM events WHERE event_type = 'ROLLBACK_DETECTED'")
     return Ending(
         orders=rows("SELECT * FROM orders ORDER BY id"),
         events=rows("SELECT * FROM order_events ORDER BY seq"),
@@ -304,6 +319,7 @@ def ending_of(stage: "Stage", code: int) -> Ending:
         excuses=stage.excuses(),
         code=code,
         limits=stage.config,
+        strange=frozenset(deal for row in strange for deal in json.loads(row["details"]).get("deals", ())),
         step=0.01,
         leaked=stage.leaked(),
     )
