@@ -87,6 +87,11 @@ def test_a_fingerprint_fits_an_order_that_has_lost_its_comment() -> None:
     assert lookalikes(shown(closing), EXIT, 0.1, before=EARLIER) == {100}
 
 
+def test_an_order_whose_deal_has_kept_the_key_of_another_is_not_this_one() -> None:
+    assert lookalikes(shown(BLANK, deal(of=100, comment="qAAAAAAAAAAAA")), ENTRY, 0.1, before=EARLIER) == frozenset()
+    assert lookalikes(shown(BLANK, deal(of=100, comment="")), ENTRY, 0.1, before=EARLIER) == {100}
+
+
 @pytest.mark.parametrize("lost", [{"magic": Magic(0)}, {"ticket": 5, "position_id": 5}, {"ticket": 2**62, "position_id": 2**62}])
 def test_a_fingerprint_needs_neither_a_magic_number_nor_tickets_that_ascend(lost: dict[str, Any]) -> None:
     assert lookalikes(shown(replace(BLANK, **lost)), ENTRY, 0.1, before=EARLIER) == {lost.get("ticket", 100)}

@@ -10,6 +10,7 @@ from Live.mt5_connector.shown import Shown, ShownOrder
 EPSILON = 1e-9  # lots
 SHORTEST_KEY = 8  # characters of a key that a server has cut and that still tell an order
 NO_MAGIC = 0
+_OTHER_KEY = re.compile("q[A-Z2-7]{12}")  # where no comment holds the key that is looked for
 BY_A_PROGRAM = 3  # ORDER_REASON_EXPERT
 _ENDED_UNFILLED = {2: Status.CANCELLED, 5: Status.FAILED, 6: Status.EXPIRED}  # ORDER_STATE_CANCELED, _REJECTED, _EXPIRED
 
@@ -80,18 +81,19 @@ def lookalikes(shown: Shown, intent: Intent, lots: float, before: Collection[int
     """Orders that have lost their comment and could be this one: a program's, same side, not larger, not among those `before` it.
 
     Their magic number is ours, or lost as well; tickets need not ascend. On a netting account every order of a symbol belongs
-    to the one position.
+    to the one position. An order whose deal has kept the key of another is not this one.
     """
+    others = {deal.order for deal in shown.deals if _OTHER_KEY.match(deal.comment)}.union(before)
     return frozenset(
         order.ticket
         for order in shown.orders
         if _fits(order, intent)
         and order.magic in (intent.bar.slot.magic, NO_MAGIC)
         and order.reason == BY_A_PROGRAM
-        and order.ticket not in before
+        and order.ticket not in others
         and order.lots <= lots + EPSILON
         and (netting or order.position_id in ((intent.position,) if intent.position else (0, order.ticket)))
-        and not re.match("q[A-Z2-7]{12}", order.comment)
+        and not _OTHER_KEY.match(order.comment)
     )
 
 
