@@ -1,0 +1,3 @@
+from Backtest.plots_later import put_off
+
+put_off()

@@ -30,6 +30,7 @@ ATTRIBUTES = {
         "Strategy": "I init next _check_params",
     },
     "backtesting.lib": {"": "SignalStrategy TrailingStrategy resample_apply"},
+    "backtesting._plotting": {"": "plot plot_heatmaps set_bokeh_output"},
 }
 ARGUMENTS = {
     "_Broker": "data cash spread commission margin trade_on_close hedging exclusive_orders index",

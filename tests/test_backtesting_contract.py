@@ -54,7 +54,8 @@ def test_what_a_release_lacks_is_named(tmp_path: Path) -> None:
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "_util.py").write_text("class _Array: ...\nclass _Data: ...\nclass _Indicator: ...\n")
-    (package / "lib.py").touch()
+    for module in ("lib", "_plotting"):
+        (package / f"{module}.py").touch()
     broker = "class _Broker:\n    def __init__(self, *, data, cash, spread): ...\n"
     others = "\n".join(f"class {name}:\n    def __init__(self, broker): ..." for name in ("Order", "Trade", "Strategy"))
     (package / "backtesting.py").write_text(broker + others)
