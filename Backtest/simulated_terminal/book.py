@@ -4,7 +4,6 @@ Facts that are never edited (deals, finished orders) are kept as the structures 
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -144,7 +143,7 @@ class Book:
         self.next_request += 1
         return self.next_request - 1
 
-    def on(self, symbol: str) -> Iterable[Position]:
+    def on(self, symbol: str) -> list[Position]:
         """The open positions of a symbol, oldest first."""
         return [position for position in self.positions.values() if position.symbol == symbol]
 

@@ -4,6 +4,8 @@ Whoever drives it sets `now_msc` before each call; prices are what the market sh
 """
 
 import math
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from Backtest.simulated_terminal import constants as c
@@ -118,11 +120,13 @@ class Ledger:
 
     def margin_on(self, symbol: str) -> float:
         """The margin that the positions of a symbol bind, and on an exchange its orders."""
-        held = self.book.on(symbol)
+        return self._margin_of(symbol, self.book.on(symbol), [order for order in self.book.active.values() if order.symbol == symbol])
+
+    def _margin_of(self, symbol: str, held: Sequence[Position], waiting: Sequence[Order]) -> float:
         long, short = (
-            money.Leg.of(side, ((each.volume, each.price_open) for each in held if each.side == side)) for side in (money.BUY, money.SELL)
+            money.Leg.of(side, [(each.volume, each.price_open) for each in held if each.side == side]) for side in (money.BUY, money.SELL)
         )
-        wanted = sum((self.held_for(order) for order in self.book.active.values() if order.symbol == symbol), 0.0)
+        wanted = sum(map(self.held_for, waiting), 0.0)
         return (money.hedged_margin(self.specs[symbol], long, short, (self.account, self.exchange)) or 0.0) + wanted
 
     def held_for(self, order: Order) -> float:
@@ -291,6 +295,11 @@ class Ledger:
         return self.account.rounded(result)
 
     def _margin(self) -> float:
-        symbols = {position.symbol for position in self.book.positions.values()}
-        symbols |= {order.symbol for order in self.book.active.values()}
-        return self.account.rounded(sum((self.margin_on(symbol) for symbol in sorted(symbols)), 0.0))
+        held: dict[str, list[Position]] = defaultdict(list)
+        waiting: dict[str, list[Order]] = defaultdict(list)
+        for position in self.book.positions.values():
+            held[position.symbol].append(position)
+        for order in self.book.active.values():
+            waiting[order.symbol].append(order)
+        symbols = sorted(held.keys() | waiting.keys())
+        return self.account.rounded(sum((self._margin_of(symbol, held[symbol], waiting[symbol]) for symbol in symbols), 0.0))

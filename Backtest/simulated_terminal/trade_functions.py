@@ -202,9 +202,9 @@ class TradeFunctions(Door):
     def _past(self, function: str, history: History[Fact], args: tuple[Any, ...], filters: dict[str, Any]) -> tuple[Fact, ...]:
         if len(args) == 2:
             first, last = (a.date(function, value) for value in args)
-            group = a.text(filters["group"], a.MOST_GROUP, 'Invalid "group" argument') if "group" in filters else "*"
+            belongs = mask(a.text(filters["group"], a.MOST_GROUP, 'Invalid "group" argument')) if "group" in filters else None
             self._connected()
-            return tuple(fact for fact in history.between(first, last) if mask(group)(fact.symbol))
+            return tuple(fact for fact in history.between(first, last) if belongs is None or belongs(fact.symbol))
         if args:
             raise Refused(a.UNNAMED if {"ticket", "position"} & filters.keys() else a.INVALID)
         name = next((name for name in ("ticket", "position") if name in filters), None)
