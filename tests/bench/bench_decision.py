@@ -15,10 +15,11 @@ from Backtest.session import StrategySession
 from Backtest.strategies import DEFAULTS, load_strategy
 from Live.config import PROJECT_ROOT
 from tests.bench.bench_terminal import bar_frame
-from tests.bench.measuring import Measured, options, per_second, tell
+from tests.bench.measuring import Aim, Measured, options, per_second, tell
 
 HISTORIES = (1_000, 10_000, 100_000)
 ROUNDS = 5
+AIMS = {10_000: Aim(">=", 150), 100_000: Aim(">=", 1_500)}
 SETTINGS = {**DEFAULTS, "exclusive_orders": True}  # trades that pile up would be what is measured
 RICH = Account(10_000.0)
 
@@ -54,13 +55,19 @@ def decisions(what: str, strategy: type[Strategy], history: int) -> Measured:
         Backtest(frame.iloc[: next(end)], strategy, **SETTINGS).run()
         return 1
 
-    return Measured(f"{what}, {history:,} bars", per_second(decide, repeats=ROUNDS), per_second(run_again, repeats=ROUNDS))
+    return Measured(
+        f"{what}, {history:,} bars", per_second(decide, repeats=ROUNDS), per_second(run_again, repeats=ROUNDS), aim=AIMS.get(history)
+    )
 
 
 def figures(*, quick: bool) -> Iterator[Measured]:
+    """Each length of history, and how much longer a decision takes on the longest than on the shortest."""
     for name, strategy in strategies().items():
-        for history in HISTORIES[: 2 if quick else None]:
-            yield decisions(name, strategy, history)
+        rows = [decisions(name, strategy, history) for history in HISTORIES[: 2 if quick else None]]
+        yield from rows
+        longest, shortest = 1_000 / rows[-1].value, 1_000 / rows[0].value
+        what = f"{name}, {HISTORIES[len(rows) - 1]:,} bars against {HISTORIES[0]:,}"
+        yield Measured(what, longest, shortest, "ms a decision", Aim("<=", 1.5))
 
 
 def main() -> None:

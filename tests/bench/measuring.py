@@ -1,4 +1,4 @@
-"""What all benchmarks share: how often something can be done in a second, and how that is told."""
+"""What all benchmarks share: what one figure is, how it is taken, and how figures are told."""
 
 import argparse
 import json
@@ -7,24 +7,48 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
+PER_SECOND = "per second"
+WIDTH = 120  # of a table, also where nobody looks at it
+
+
+class Aim(NamedTuple):
+    """Where we want to get to on a usual machine, with the figure or with its ratio. Nothing fails by it."""
+
+    sign: str  # ">=" or "<="
+    value: float
+    of_ratio: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.value:,g}"
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """How many of something were done in a second; `beside` is the same done another way in the same run, where there is one."""
+    """One figure, and where there is one the same done another way in the same run."""
 
     what: str
-    per_second: float
+    value: float
     beside: float | None = None
-    aim: float | None = None  # what we want at least, on a usual machine; nothing fails by it
+    unit: str = PER_SECOND
+    aim: Aim | None = None
 
     @property
     def ratio(self) -> float | None:
-        """How many times as fast as the other way."""
-        return self.per_second / self.beside if self.beside else None
+        """This way over the other one."""
+        return self.value / self.beside if self.beside else None
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the aim is reached; None where there is none, or nothing to measure it by."""
+        measured = self.ratio if self.aim is not None and self.aim.of_ratio else self.value
+        if self.aim is None or measured is None:
+            return None
+        return measured >= self.aim.value if self.aim.sign == ">=" else measured <= self.aim.value
 
 
 def per_second(once: Callable[[], int], *, repeats: int) -> float:
@@ -46,22 +70,34 @@ def options(about: str, arguments: Sequence[str] | None = None) -> argparse.Name
 
 
 def tell(title: str, measured: Iterable[Measured], file: Path | None) -> None:
-    """Print the figures as a table, each as it comes, and write them to a file where one is named."""
+    """Print the figures as a table, and write them to a file where one is named."""
     rows = list(measured)
-    table = Table("what", title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for heading in ("per second", "other way", "ratio", "aim"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        table.add_row(row.what, *(_shown(value) for value in (row.per_second, row.beside, row.ratio, row.aim)))
-    Console().print(table)
+    Console(width=WIDTH).print(table_of(title, rows))
     if file is not None:
-        machine = {"python": platform.python_version(), "system": platform.platform(), "processor": platform.machine()}
-        file.write_text(
-            json.dumps({"title": title, "machine": machine, "figures": [asdict(row) for row in rows]}, indent=1), encoding="utf-8"
-        )
+        write(file, {title: rows})
+
+
+def table_of(title: str, rows: Iterable[Measured]) -> Table:
+    """The figures, one a line."""
+    table = Table("what", width=WIDTH, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for heading in ("measured", "", "other way", "ratio", "aim", "reached"):
+        table.add_column(heading, justify="left" if heading == "" else "right")
+    for row in rows:
+        reached = "" if row.reached is None else "yes" if row.reached else "no"
+        table.add_row(row.what, _shown(row.value), row.unit, _shown(row.beside), _shown(row.ratio), str(row.aim or ""), reached)
+    return table
+
+
+def write(file: Path, tables: dict[str, list[Measured]]) -> None:
+    """The figures, and the machine that they were taken on."""
+    machine = {"python": platform.python_version(), "system": platform.platform(), "processor": platform.machine()}
+    told: dict[str, Any] = {
+        title: [asdict(row) | {"ratio": row.ratio, "reached": row.reached} for row in rows] for title, rows in tables.items()
+    }
+    file.write_text(json.dumps({"machine": machine, "figures": told}, indent=1), encoding="utf-8")
 
 
 def _shown(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:,.2f}" if value < 10 else f"{value:,.0f}"
+    return f"{value:.3g}" if value < 1 else f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
