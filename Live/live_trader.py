@@ -127,7 +127,7 @@ class LiveTrader:
                 code, reason = error.exit_code, str(error)
                 raise
             except Exception as error:  # it is recorded, and ends the run; the journal makes the restart safe
-                reason = f"{type(error).__name__}: {error}"
+                reason = "the machine has no memory left" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
                 log.exception("unexpected error")
             finally:
                 self._end(code, reason)
