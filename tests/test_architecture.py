@@ -37,7 +37,7 @@ LAYERS = {
         "strategies session simulated_terminal",
         "bars sizing",
         "fractional",
-        "decisions errors",
+        "decisions errors plots_later",
     ],
 }
 
