@@ -149,7 +149,7 @@ BUGS = (
     Bug(
         "candidate from before",
         "takes an order for its own that was there before it was sent",
-        (edit("Live.order_executor.evidence:lookalikes", "        and order.ticket not in before\n", ""),),
+        (edit("Live.order_executor.evidence:lookalikes", ".union(before)", ""),),
     ),
     Bug(
         "removed, so not filled",
