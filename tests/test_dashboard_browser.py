@@ -3,39 +3,35 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from Live.audit_logger.outbox import Outbox, Standing
 from Live.dashboard.answers import LONGEST_SHOWN
 from Live.dashboard.routes import PAGES
+from tests.browsing import (  # noqa: F401 - fixtures
+    ADDRESSES,
+    DESKTOP,
+    PATIENCE,
+    PHONE,
+    looking,
+    needs_browser,
+    patient_page,
+    the_browser,
+)
 from tests.dashboard_page import HOSTILE, ROOT, a_hostile_record, a_rich_record, serving
 from tests.sample_record import SampleRecord
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-DESKTOP, PHONE = (1280, 860), (390, 844)
-ADDRESSES = ["/", *(f"/{page}" for page in PAGES[1:]), "/orders/1", "/stop"]
-PATIENCE = 60_000  # milliseconds: the machine may be busy
 KILLED = 10
-expect.set_options(timeout=PATIENCE)  # else every expectation without a limit of its own has five seconds
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield launched
-        launched.close()
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -49,29 +45,6 @@ def rich(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleRecord]:
 def port(rich: SampleRecord) -> Iterator[int]:
     with serving(rich.path) as port:
         yield port
-
-
-@contextmanager
-def looking(browser: Browser, port: int, *, theme: str = "light", size: tuple[int, int] = DESKTOP) -> Iterator[Page]:
-    """A page whose console must stay silent: a mistake in a script and a breach of the content policy are told there."""
-    context = browser.new_context(
-        base_url=f"http://127.0.0.1:{port}",
-        color_scheme="dark" if theme == "dark" else "light",
-        viewport={"width": size[0], "height": size[1]},
-    )
-    page = patient_page(context)
-    told: list[str] = []
-    page.on("console", lambda message: told.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: told.append(str(error)))
-    yield page
-    context.close()
-    assert told == []
-
-
-def patient_page(context: BrowserContext) -> Page:
-    """A page that waits as long as a busy machine needs."""
-    context.set_default_timeout(PATIENCE)
-    return context.new_page()
 
 
 def text_of(page: Page, name: str) -> str:

@@ -40,6 +40,7 @@ Sources = dict[str, Columns]
 MOST_PANELS = 4
 ROOM_RIGHT = 3  # bars of empty space beside the newest
 MOST_PICTURES = 64  # kept: one for each set of indicators and theme
+LONGEST_NAME = 40  # of an indicator; what tells its lines apart is at the end
 TOOLS = "xpan,xwheel_zoom,box_zoom,reset"
 
 
@@ -191,6 +192,7 @@ def equity_picture(theme: str) -> str:
     below.line("time", "drawdown", source=source, color=look.area, line_width=1.2)
     below.yaxis.formatter = NumeralTickFormatter(format="0.[00]")
     below.yaxis.axis_label = "drawdown, %"
+    below.yaxis.ticker.desired_num_ticks = 3
     below.xaxis.formatter = DatetimeTickFormatter(
         hours="%m-%d %H:%M", hourmin="%m-%d %H:%M", minutes="%H:%M", days="%Y-%m-%d", months="%Y-%m", years="%Y"
     )
@@ -255,12 +257,13 @@ def _panel(look: Palette, bars: ColumnDataSource, main: Any, group: Sequence[tup
     for place, named in enumerate(group):
         _line(panel, bars, named, look.lines[place % len(look.lines)])
     panel.legend.location = "top_left"
+    panel.yaxis.ticker.desired_num_ticks = 4
     return panel
 
 
 def _line(drawn: Any, bars: ColumnDataSource, named: tuple[str, Line], colour: str) -> None:
     name, line = named
-    text = line.name[:40]
+    text = line.name if len(line.name) <= LONGEST_NAME else f"{line.name[: LONGEST_NAME - 10]}…{line.name[-9:]}"
     if line.scatter:
         drawn.scatter("x", name, source=bars, size=4, color=colour, legend_label=text)
     else:

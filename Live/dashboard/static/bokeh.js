@@ -6,6 +6,8 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const compact = matchMedia("(max-width: 720px)");
 
 const EMPTY_LABELS = 200; // places on either side of the bars
+const HALF_A_DATE = 36; // pixels, by which the last one at the axis stands out of the picture
+const [LETTER, BESIDE_NAMES, NAME_END] = [7.5, 110, 6]; // pixels, pixels, letters
 
 // What is unknown is null in JSON; as a number null is 0, and would be drawn.
 function drawable(columns) {
@@ -18,6 +20,15 @@ function fill(part, sources) {
   const found = part.name === "ColumnDataSource" && part.attributes && sources[part.attributes.name];
   if (found) part.attributes.data = { type: "map", entries: Object.entries(drawable(found)) };
   else Object.values(part).forEach((inner) => fill(inner, sources));
+  return part;
+}
+
+// Names of indicators that are wider than a phone lose their middle: what tells the lines of one apart is at the end.
+function shortened(part, most) {
+  if (part === null || typeof part !== "object") return part;
+  const label = part.name === "LegendItem" && part.attributes.label;
+  if (!label) Object.values(part).forEach((inner) => shortened(inner, most));
+  else if (label.value.length > most) label.value = `${label.value.slice(0, most - NAME_END - 1)}…${label.value.slice(-NAME_END)}`;
   return part;
 }
 
@@ -52,8 +63,10 @@ export class Picture {
   async draw(item) {
     if (this.view) this.view.clear();
     this.holder.replaceChildren();
+    if (compact.matches) shortened(item, Math.floor((this.holder.clientWidth - BESIDE_NAMES) / LETTER));
     this.view = await window.Bokeh.embed.embed_item(item, this.holder);
     if (!compact.matches) return;
+    this.view.roots[0].model.children.forEach((figure) => { figure.min_border_right = HALF_A_DATE; });
     this.model("toolbar", (tool) => { tool.active_drag = null; });
     this.model("below", (axes) => axes.forEach((axis) => { axis.ticker.desired_num_ticks = 3; }));
   }

@@ -24,6 +24,13 @@ export function whole(value) {
   return isNumber(value) ? WHOLE.format(value) : NONE;
 }
 
+// Of statistics: two decimals where they are large, four where they are small.
+export function figure(value) {
+  if (!isNumber(value)) return NONE;
+  if (Number.isInteger(value)) return WHOLE.format(value).replace("-", MINUS);
+  return (Math.abs(value) >= 100 ? MONEY.format(value) : value.toFixed(4)).replace("-", MINUS);
+}
+
 export function percent(value) {
   return isNumber(value) ? `${value.toFixed(1)} %` : NONE;
 }

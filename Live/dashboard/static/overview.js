@@ -77,7 +77,7 @@ function showWorst(worst) {
   holder.dataset.colour = worst.unprotected ? "red" : worst.unknown ? "amber" : "";
   const known = worst.positions - worst.unprotected - worst.unknown;
   setText($("worst-figure"), worst.unprotected ? "NO LIMIT" : known ? format.signed(worst.change) : "NOT KNOWN");
-  const percent = worst.percent === null ? "" : ` (${format.signed(worst.percent)} %)`;
+  const percent = worst.percent === null ? "" : ` (${format.signed(worst.percent)}\u00a0%)`;
   const bare = worst.unprotected ? `${count(worst.unprotected, "position has", "positions have")} no stop loss at the server. ${known ? `The others: ${format.signed(worst.change)}${percent}. ` : ""}` : "";
   const all = worst.unprotected || !known ? "" : `if every stop loss at the server is hit${percent}: equity ${format.money(worst.equity)}. Gaps and slippage come on top. `;
   const unknown = worst.unknown ? `Of ${count(worst.unknown, "position", "positions")} the cost is not known. ` : "";

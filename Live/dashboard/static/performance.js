@@ -47,6 +47,6 @@ function newPanel(holder, place) {
 }
 
 function readable(value) {
-  if (typeof value === "number") return Number.isInteger(value) ? format.whole(value) : format.fixed(value, Math.abs(value) >= 100 ? 2 : 4);
+  if (typeof value === "number") return format.figure(value);
   return value === null || value === "NaT" ? format.NONE : String(value).replace(" 00:00:00", "");
 }

@@ -9,6 +9,7 @@ const STATUS = new Map([
 const SIDE = new Map([["BUY", "buy"], ["SELL", "sell"]]);
 
 const SEVERITY = new Map([["WARNING", "warn"], ["ERROR", "bad"], ["CRITICAL", "bad"], ["INFO", ""]]);
+const MOST_ABREAST = 4; // columns, on a phone
 const MODE = new Map([["DRY", "dry"], ["DEMO", "demo"], ["REAL", "real"]]);
 
 const text = (title, name, pick = {}) => ({ title, of: (row) => format.words(row[name]), ...pick });
@@ -19,6 +20,7 @@ const price = (title, name) => number(title, (row, page) => format.fixed(row[nam
 // a position without a stop loss is the one thing in that column that must not be overlooked
 const stop = (title, name) => number(title, (row, page) => (row[name] === null ? "NO STOP" : format.fixed(row[name], page.prices.get(row.symbol))), (row) => (row[name] === null ? "alarm" : ""));
 const pnl = (title, name) => number(title, (row) => format.signed(row[name]), (row) => format.tone(row[name]));
+const name = (title, of) => text(title, of, { css: () => "name" });
 const small = (title, name) => number(title, (row) => (row[name] === null ? format.NONE : String(row[name]).replace("-", "\u2212")));
 const side = (name = "side") => text("Side", name, { css: (row) => SIDE.get(row[name]) || "" });
 const status = (title, name) => text(title, name, { css: (row) => `badge ${STATUS.get(row[name]) || ""}` });
@@ -28,33 +30,33 @@ const became = ({ channel, outcome, detail }) => `${channel}: ${String(outcome).
 const order = (title, name) => text(title, name, { css: () => "number", link: (row) => (row[name] ? `/orders/${encodeURIComponent(row[name])}` : "") });
 
 // `keys`: columns that tell rows apart. `lots` and `prices`: columns whose decimals must line up.
-// What matters most comes first: on a phone the rest is reached by scrolling sideways, or, where there is a long text, each row is folded.
+// What matters most comes first; on a phone each row of a table with many columns is folded, so that nothing lies beside the screen.
 export const TABLES = {
   positions: {
     keys: ["ticket"], lots: ["volume"], prices: ["entry_price", "price_current", "sl", "tp"],
     empty: "No open position.",
-    columns: [text("Symbol", "symbol"), side(), lots("Lots", "volume"), pnl("P/L", "profit"), price("Entry", "entry_price"),
+    columns: [name("Symbol", "symbol"), side(), lots("Lots", "volume"), pnl("P/L", "profit"), price("Entry", "entry_price"),
       price("Now", "price_current"), stop("SL", "sl"), number("At SL", (row) => format.signed(row.profit_at_stop), (row) => format.tone(row.profit_at_stop)),
       price("TP", "tp"), pnl("Swap", "swap"), time("Since", "entry_time"), text("Ticket", "ticket", { css: () => "number" })],
   },
   trades: {
     keys: ["id"], lots: ["volume"], prices: ["entry_price", "exit_price"],
     empty: "No closed trade yet.",
-    columns: [time("Closed", "exit_time"), text("Symbol", "symbol"), side(), pnl("Net P/L", "net_profit"), lots("Lots", "volume"),
+    columns: [time("Closed", "exit_time"), name("Symbol", "symbol"), side(), pnl("Net P/L", "net_profit"), lots("Lots", "volume"),
       price("Entry", "entry_price"), price("Exit", "exit_price"), number("Held", (row) => format.duration(row.duration_seconds)),
-      text("Closed by", "exit_reason")],
+      name("Closed by", "exit_reason")],
   },
   orders: {
     keys: ["id"], lots: ["volume"], prices: ["price", "executed_price", "sl", "tp"],
     empty: "No order yet.",
-    columns: [time("Time", "timestamp"), text("Symbol", "symbol"), side(), status("Status", "status"), text("Kind", "kind"),
+    columns: [time("Time", "timestamp"), name("Symbol", "symbol"), side(), status("Status", "status"), text("Kind", "kind"),
       lots("Lots", "volume"), price("Asked", "price"), price("Filled", "executed_price"), price("SL", "sl"), price("TP", "tp"),
       long("Message", "message"), order("Story", "id")],
   },
   signals: {
     keys: ["id"], lots: [], prices: ["price", "stop_loss", "take_profit"],
     empty: "No signal yet.",
-    columns: [time("Bar", "bar_time"), text("Symbol", "symbol"), text("Signal", "signal", { css: (row) => SIDE.get(row.signal) || "" }),
+    columns: [time("Bar", "bar_time"), name("Symbol", "symbol"), text("Signal", "signal", { css: (row) => SIDE.get(row.signal) || "" }),
       status("Order", "order_status"), price("Price", "price"), price("SL", "stop_loss"), price("TP", "take_profit"),
       { title: "Reason", of: (row) => (row.order_status === "FILLED" ? "" : format.words(row.reason)), css: () => "long" }, order("Story", "order_id")],
   },
@@ -62,12 +64,12 @@ export const TABLES = {
     keys: ["id"], lots: [], prices: [],
     empty: "Nothing has happened yet.",
     columns: [time("Time", "timestamp"), text("Severity", "severity", { css: (row) => `badge ${SEVERITY.get(row.severity) || ""}` }),
-      text("Type", "event_type"), long("Message", "message"), whole("Run", "run_id")],
+      name("Type", "event_type"), long("Message", "message"), whole("Run", "run_id")],
   },
   channels: {
     keys: ["channel"], lots: [], prices: [],
     empty: "No channel has delivered anything (docs/alerts.md).",
-    columns: [text("Channel", "channel"), whole("Delivered", "delivered"), whole("Waiting", "waiting"), whole("Lost", "lost"),
+    columns: [name("Channel", "channel"), whole("Delivered", "delivered"), whole("Waiting", "waiting"), whole("Lost", "lost"),
       whole("Failures in a row", "failures"), long("Problem", "problem")],
   },
   alerts: {
@@ -79,15 +81,15 @@ export const TABLES = {
   runs: {
     keys: ["run_id"], lots: [], prices: [],
     empty: "No run yet.",
-    columns: [whole("Run", "run_id"), text("Mode", "mode", { css: (row) => `badge mode-${MODE.get(row.mode) || ""}` }), text("Strategy", "strategy_id"),
-      text("Server", "server"), time("Started", "started_at"), time("Ended", "ended_at"), whole("Exit code", "exit_code"), whole("Bars", "bars"), whole("Signals", "signals"),
+    columns: [whole("Run", "run_id"), text("Mode", "mode", { css: (row) => `badge mode-${MODE.get(row.mode) || ""}` }), name("Strategy", "strategy_id"),
+      name("Server", "server"), time("Started", "started_at"), time("Ended", "ended_at"), whole("Exit code", "exit_code"), whole("Bars", "bars"), whole("Signals", "signals"),
       whole("Sent", "orders_sent"), whole("Filled", "orders_filled"), whole("Refused", "orders_refused"), whole("Denied", "orders_denied"),
       whole("Trades", "trades"), pnl("Net P/L", "profit"), long("Why it ended", "end_reason")],
   },
   slippage: {
     keys: ["symbol"], lots: [], prices: [],
     empty: "No market order has been filled yet.",
-    columns: [text("Symbol", "symbol"), whole("Orders", "orders"), small("Mean", "mean"), small("Median", "median"), small("Worst", "worst")],
+    columns: [name("Symbol", "symbol"), whole("Orders", "orders"), small("Mean", "mean"), small("Median", "median"), small("Worst", "worst")],
   },
   latency: {
     keys: ["sends"], lots: [], prices: [],
@@ -97,7 +99,7 @@ export const TABLES = {
   refusals: {
     keys: ["retcode"], lots: [], prices: [],
     empty: "The broker has refused nothing.",
-    columns: [text("Retcode", "retcode"), text("Name", "name"), whole("Orders", "orders")],
+    columns: [text("Retcode", "retcode"), name("Name", "name"), whole("Orders", "orders")],
   },
   outcomes: {
     keys: ["status"], lots: [], prices: [],
@@ -107,7 +109,7 @@ export const TABLES = {
   pairs: {
     keys: ["name"], lots: [], prices: [],
     empty: "Nothing.",
-    columns: [text("Name", "name"), text("Value", "value", { css: () => "value number" })],
+    columns: [text("Name", "name", { css: () => "name key" }), text("Value", "value", { css: () => "value number" })],
   },
 };
 
@@ -140,7 +142,7 @@ function measure(kind, rows) {
 }
 
 function build(table, kind) {
-  table.classList.toggle("folds", kind.columns.some((column) => column.css && column.css({}) === "long"));
+  table.classList.toggle("folds", kind.columns.length > MOST_ABREAST);
   const head = table.createTHead().insertRow();
   for (const column of kind.columns) {
     const cell = document.createElement("th");
