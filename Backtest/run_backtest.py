@@ -21,6 +21,7 @@ from rich.table import Table  # noqa: E402
 
 from Backtest.bars import BUILTIN, builtin_prices, read_prices, resample, timeframe, timeframe_of  # noqa: E402
 from Backtest.errors import BadInput, Mistakes  # noqa: E402
+from Backtest.pages import drawn_aside, write_page  # noqa: E402
 from Backtest.strategies import FRACTIONAL_UNIT, LoadedStrategy, line_of, load_strategy, parse_params, setting_faults  # noqa: E402
 from Backtest.study.params_file import read_params  # noqa: E402
 
@@ -115,8 +116,7 @@ def _told(strategy: LoadedStrategy, error: Exception) -> str:
 
 def _write_plot(backtest: Backtest, stats: "pd.Series[Any]", path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        backtest.plot(results=stats, filename=str(path), open_browser=False)
+        write_page(drawn_aside(lambda page: backtest.plot(results=stats, filename=page, open_browser=False)), path, path.stem)
     except OSError as error:
         raise BadInput(
             f"{path}: the plot cannot be written ({error.strerror or error}); name another file (--output) or use --no-plot"

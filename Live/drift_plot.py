@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bokeh.embed import file_html
 from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
 from bokeh.plotting import figure
-from bokeh.resources import INLINE
 
+from Backtest.pages import write_page
 from Live.errors import Misconfigured
 
 WHOLE, GAIN, LOSS = "#4c72b0", "#55a868", "#c44e52"
@@ -19,10 +18,8 @@ def draw(title: str, steps: Sequence[tuple[str, int]], end: int, file: Path) -> 
 
     Raises Misconfigured for a file that cannot be written.
     """
-    page = file_html(_figure(title, columns(steps, end)), INLINE, title)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(page, encoding="utf-8")
+        write_page(_figure(title, columns(steps, end)), file, title)
     except OSError as error:
         raise Misconfigured(f"{file}: the plot cannot be written ({error.strerror or error}); name another file with --html") from error
 

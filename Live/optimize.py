@@ -16,10 +16,10 @@ from rich.table import Table
 
 from Backtest.bars import fingerprint, timeframe_of
 from Backtest.errors import BadInput, Mistakes
+from Backtest.files import check_place
 from Backtest.strategies import check_params, load_strategy, parse_params
 from Backtest.study.cluster import ClusterPool
 from Backtest.study.constraint import shown
-from Backtest.study.files import check_place
 from Backtest.study.grid import parse_grid
 from Backtest.study.heatmap import draw
 from Backtest.study.local import Given, LocalPool

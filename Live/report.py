@@ -125,7 +125,6 @@ def _strategy(session: Session, bars: pd.DataFrame) -> tuple[Any, tuple[str, ...
 
 def _drawn(report: Report, file: Path) -> Path:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         draw(report.stats, report.bars, file)
     except OSError as error:
         raise Misconfigured(f"{file}: the plot cannot be written ({error.strerror or error}); name another file with --html") from error

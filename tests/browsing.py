@@ -48,3 +48,13 @@ def patient_page(context: BrowserContext) -> Page:
     """A page that waits as long as a busy machine needs."""
     context.set_default_timeout(PATIENCE)
     return context.new_page()
+
+
+@contextmanager
+def looking_alone(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
+    """A page, and the address of everything that it asks for, but for what is inside it already."""
+    context = browser.new_context()
+    page, asked = patient_page(context), list[str]()
+    page.on("request", lambda request: asked.append(request.url) if not request.url.startswith(("data:", "blob:")) else None)
+    yield page, asked
+    context.close()

@@ -17,17 +17,20 @@ class Line:
     values: tuple[float | None, ...]
 
 
-def lines_of(indicators: Iterable[_Indicator], newest: int) -> list[Line]:
-    """Every line that backtesting.py would plot, with so many of its newest values."""
+def lines_of(indicators: Iterable[_Indicator], newest: int, unit: float) -> list[Line]:
+    """Every line that backtesting.py would plot, with so many of its newest values; those over the prices in the market's.
+
+    `unit` is what the market's prices were multiplied by for the strategy.
+    """
     lines = []
     for indicator in indicators:
         rows = np.atleast_2d(indicator)[:, -newest:]
-        if not indicator._opts["plot"] or not np.issubdtype(rows.dtype, np.number):
+        if not indicator._opts["plot"] or not (rows.dtype == bool or np.issubdtype(rows.dtype, np.number)):
             continue
         names, overlay = indicator.name, bool(np.all(indicator._opts["overlay"]))
         for place, row in enumerate(rows):
             name = names[place] if isinstance(names, list) else names if len(rows) == 1 else f"{names} {place + 1}"
-            lines.append(Line(str(name), overlay, bool(indicator._opts["scatter"]), _values(row)))
+            lines.append(Line(str(name), overlay, bool(indicator._opts["scatter"]), _values(row / unit if overlay and unit != 1 else row)))
     return lines
 
 

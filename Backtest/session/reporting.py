@@ -10,6 +10,7 @@ from backtesting._plotting import plot
 from backtesting._stats import compute_stats
 
 from Backtest.fractional import FractionalUnit
+from Backtest.pages import drawn_aside, write_page
 from Backtest.session.playing import Column, Subject, _initialised, _undone
 
 COMMISSIONS, BEFORE_COMMISSIONS = "Commissions [$]", "Equity Peak [$]"
@@ -43,4 +44,5 @@ def prepared_strategy(subject: Subject, bars: pd.DataFrame) -> Strategy:
 def draw(stats: "pd.Series[Any]", bars: pd.DataFrame, file: Path) -> None:
     """backtesting.py's plot as an HTML file, with the indicators of the strategy in `stats`. Raises OSError."""
     indicators = stats["_strategy"]._indicators if stats["_strategy"] is not None else []
-    plot(results=stats, df=bars, indicators=indicators, filename=str(file), open_browser=False)
+    drawn = drawn_aside(lambda page: plot(results=stats, df=bars, indicators=indicators, filename=page, open_browser=False))
+    write_page(drawn, file, file.stem)

@@ -125,7 +125,11 @@ class StrategySession:
 
     def lines(self, newest: int = 1) -> list[Line]:
         """What the strategy declared with self.I, on so many of the newest bars; nothing before its first evaluation."""
-        return lines_of(self._indicators.values(), newest)
+        if self._living is None:
+            return []
+        living = {id(vars(self._base).get(name)): value for name, value in self._indicators.items()}
+        declared = (living.get(id(each), each) for each in self._base._indicators)  # also what no attribute holds
+        return lines_of(declared, newest, self._unit.size)
 
     # what init() prepares
 

@@ -1,19 +1,15 @@
 """The measure over the parameters as an HTML file that needs nothing else: backtesting.py's heatmaps, or a line for one parameter."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from backtesting.lib import plot_heatmaps
-from bokeh.embed import file_html
-from bokeh.io.state import curstate
 from bokeh.models import FactorRange, HoverTool
 from bokeh.plotting import figure
-from bokeh.resources import INLINE
 
 from Backtest.errors import BadInput
-from Backtest.study.files import write_whole
+from Backtest.pages import drawn_aside, write_page
 
 COLOUR = "#4c72b0"
 
@@ -21,19 +17,14 @@ COLOUR = "#4c72b0"
 def draw(heatmap: "pd.Series[float]", file: Path, *, title: str, minimize: bool) -> None:
     """Draw it; of several combinations that fall on one field the best is shown. Raises BadInput for a file that cannot be written."""
     plot = _heatmaps(heatmap, "min" if minimize else "max") if heatmap.index.nlevels > 1 else _line(heatmap, title)
-    # backtesting.py lets its pages, and each that is made afterwards, ask its author's server for a picture
-    if plot.document is not None:
-        plot.document.clear()
-    curstate().reset()
     try:
-        write_whole(file, file_html(plot, INLINE, title))
+        write_page(plot, file, title)
     except OSError as error:
         raise BadInput(f"{file}: the plot cannot be written ({error.strerror or error}); name another file with --html") from error
 
 
 def _heatmaps(heatmap: "pd.Series[float]", best: str) -> Any:
-    with tempfile.TemporaryDirectory() as folder:  # it writes a page that fetches its scripts from the net, and answers with what is on it
-        return plot_heatmaps(heatmap, agg=best, filename=str(Path(folder) / "heatmap.html"), open_browser=False)
+    return drawn_aside(lambda page: plot_heatmaps(heatmap, agg=best, filename=page, open_browser=False))
 
 
 def _line(heatmap: "pd.Series[float]", title: str) -> Any:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from Backtest.errors import BadInput
+from Backtest.files import write_whole
 from Backtest.strategies import LoadedStrategy, check_params, parse_params
-from Backtest.study.files import write_whole
 
 FORMAT = "AlgoAgent Live parameters 1"
 AGAIN = "make one with: python -m Live optimize"

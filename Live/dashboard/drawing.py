@@ -31,13 +31,14 @@ from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 from bokeh.transform import factor_cmap, factor_mark
 
+from Backtest.pages import forget_other_plots
 from Live.audit_logger.reader import Row
 from Live.audit_logger.shown import ChartRows
 
 Columns = dict[str, list[Any]]
 Sources = dict[str, Columns]
 
-MOST_PANELS = 4
+MOST_PANELS = 24  # backtesting.py draws all of them; nobody looks at more
 ROOM_RIGHT = 3  # bars of empty space beside the newest
 MOST_PICTURES = 64  # kept: one for each set of indicators and theme
 LONGEST_NAME = 40  # of an indicator; what tells its lines apart is at the end
@@ -321,6 +322,7 @@ def _cross(look: Palette, *figures: Any) -> None:
 
 
 def _item(figures: Sequence[Any], target: str) -> str:
+    forget_other_plots()
     return json.dumps(json_item(column(*figures, sizing_mode="stretch_width", spacing=0), ID(target)), allow_nan=False)
 
 
