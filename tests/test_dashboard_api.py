@@ -72,14 +72,14 @@ def test_a_signal_that_became_no_order_says_why(record: SampleRecord, client: Fl
 
 
 def test_a_page_whose_filters_let_nothing_pass_goes_on_with_the_next_rows(record: SampleRecord, client: FlaskClient) -> None:
-    record.order(symbol="RARE")
+    record.order(kind="CANCEL")
     row = "INSERT INTO orders SELECT NULL, timestamp, updated_at, 'c' || value, 'k' || value"
     columns = [column[1] for column in record.db.execute("PRAGMA table_info(orders)")][5:]
     more = f"WITH RECURSIVE n (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < {WINDOW}) "
     record.db.execute(f"{more}{row}, {', '.join(columns)} FROM n, orders WHERE orders.id = 1")
-    first = get(client, "/api/v1/orders?symbol=RARE")
+    first = get(client, "/api/v1/orders?kind=CANCEL")
     assert (first["rows"], first["older"]) == ([], 7)
-    assert [row["symbol"] for row in get(client, f"/api/v1/orders?symbol=RARE&before={first['older']}")["rows"]] == ["RARE"]
+    assert [row["kind"] for row in get(client, f"/api/v1/orders?kind=CANCEL&before={first['older']}")["rows"]] == ["CANCEL"]
 
 
 def combinations() -> Iterator[tuple[str, Listing, dict[str, object]]]:
@@ -99,6 +99,15 @@ def test_no_page_sorts_and_none_reads_a_table_from_end_to_end(
         plan = [row[3] for row in record.db.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
         assert not [line for line in plan if re.match(r"SCAN (?!\(subquery)|USE TEMP B-TREE", line)], plan
         assert any(re.search(r"SEARCH t USING .*(<|>)", line) for line in plan), plan
+
+
+@pytest.mark.parametrize(("name", "listing", "filter"), [(n, each, filter) for n, each in LISTINGS.items() for filter in each.by_index])
+def test_a_filter_with_an_index_finds_its_rows_by_that(record: SampleRecord, name: str, listing: Listing, filter: str) -> None:
+    values = {filter: "x", "before": 9, "floor": 0, "low": 0, "limit": 5, "window": 5}
+    others = next((each for each in (*listing.by_index, *listing.filters) if each != filter), filter)
+    for sql in (page_sql(listing, {filter: "x"}), window_sql(listing, {filter: "x", others: "x"})):
+        plan = [row[3] for row in record.db.execute(f"EXPLAIN QUERY PLAN {sql}", values | {others: "x"})]
+        assert any(re.search(r"SEARCH t USING (COVERING )?INDEX \w+ \(.*(rowid|id)[<>]", line) for line in plan), plan
 
 
 # what may be asked

@@ -32,7 +32,7 @@ def of_a_backtest(file: Path) -> None:
 
 def of_a_report(file: Path) -> None:
     strategy, bars = load_strategy(SMA), eurusd(300)
-    draw(Backtest(bars, strategy.cls, **strategy.backtest | {"finalize_trades": True}).run(), bars, file)
+    draw(Backtest(bars, strategy.cls, **{**strategy.backtest, "finalize_trades": True}).run(), bars, file)
 
 
 def of_a_study(file: Path) -> None:

@@ -1,6 +1,6 @@
 """Tables of the record page by page, newest first, each page as fast as the first one: by the id of the last row, never by counting."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from Live.audit_logger.reader import AuditReader, Row
@@ -13,8 +13,8 @@ WINDOW = 10_000  # rows that one page looks through for those that its filters l
 class Listing:
     """One table to be listed. Its key is a whole number that rises; `t` is the table in the texts below.
 
-    `indexed` filters are equalities with an index of their own, whose rows are found by it; `switches` are conditions
-    without a value that have one; `filters` are looked through. With `of_runs` it can be asked for one run, too.
+    `switches` are conditions without a value, and `indexed` filters are equalities, that have an index of their own: the first of
+    those that are given finds the rows. The others, and `filters`, are looked through. With `of_runs` it can be asked for one run, too.
     """
 
     table: str
@@ -29,7 +29,12 @@ class Listing:
     @property
     def names(self) -> list[str]:
         """What it can be filtered by."""
-        return [*(["run"] if self.of_runs else []), *self.indexed, *self.switches, *self.filters]
+        return [*(["run"] if self.of_runs else []), *self.by_index, *self.filters]
+
+    @property
+    def by_index(self) -> Mapping[str, str]:
+        """What has an index; of several the first finds the rows."""
+        return {**self.switches, **self.indexed}
 
     @property
     def names_of_columns(self) -> list[str]:
@@ -67,23 +72,26 @@ _TRADE = """t.id, t.timestamp, t.run_id, t.strategy_id, t.symbol, t.side, t.entr
 _RUN = """t.run_id, t.started_at, t.ended_at, t.mode, t.terminal, t.server, t.strategy_id, t.strategy_class, t.strategy_file,
     t.strategy_sha256, t.initial_balance, t.exit_code, t.end_reason, n.bars, n.signals, n.orders_sent, n.orders_filled,
     n.orders_refused, n.orders_denied, n.trades, n.winning_trades, n.losing_trades, n.profit"""
-_SYMBOL = {"symbol": "+t.symbol = :symbol"}  # the plus: an index of symbols would not be in the order of ids
+_SYMBOL = {"symbol": "t.symbol = :symbol"}
 
 LISTINGS = {
     "orders": Listing(
         "orders",
         _ORDER,
-        indexed={"status": "t.status = :status"},
-        filters={**_SYMBOL, "kind": "t.kind = :kind", "side": "t.side = :side"},
+        indexed={"status": "t.status = :status", **_SYMBOL},
+        filters={"kind": "t.kind = :kind", "side": "t.side = :side"},
     ),
     "signals": Listing(
         "signals",
         _SIGNAL,
         joined="LEFT JOIN orders AS o ON o.client_order_id = t.client_order_id",
         switches={"acting": "t.signal <> 'HOLD'"},
-        filters={**_SYMBOL, "signal": "t.signal = :signal"},
+        indexed=_SYMBOL,
+        filters={"signal": "t.signal = :signal"},
     ),
-    "trades": Listing("trades", _TRADE, filters={**_SYMBOL, "side": "t.side = :side", "exit_reason": "t.exit_reason = :exit_reason"}),
+    "trades": Listing(
+        "trades", _TRADE, indexed={"exit_reason": "t.exit_reason = :exit_reason", **_SYMBOL}, filters={"side": "t.side = :side"}
+    ),
     "events": Listing(
         "events",
         "t.id, t.timestamp, t.run_id, t.event_type, t.severity, t.message, t.details",
@@ -131,7 +139,8 @@ class Pages(AuditReader):
         """The smallest key that this page looks at, and whether there may be rows below it."""
         low = values["low"]
         assert isinstance(low, int)
-        if not any(name in listing.filters for name in chosen) and sum(name in listing.indexed for name in chosen) < 2:
+        found_by = [name for name in listing.by_index if name in chosen][:1]
+        if len(found_by) == len(chosen):
             return low, False  # whatever it finds first is the page
         row = self._one(window_sql(listing, chosen), {**values, "window": WINDOW})
         floor = row["floor"]
@@ -140,7 +149,7 @@ class Pages(AuditReader):
 
 def page_sql(listing: Listing, given: Mapping[str, object]) -> str:
     """The question for one page."""
-    conditions = "".join(f" AND {listing.indexed.get(name) or listing.switches.get(name) or listing.filters[name]}" for name in given)
+    conditions = _conditions(listing, given)
     return (
         f"SELECT {listing.columns} FROM {listing.table} AS t {listing.joined} "  # noqa: S608 - our own texts
         f"WHERE t.{listing.key} < :before AND t.{listing.key} >= :floor{conditions} ORDER BY t.{listing.key} DESC LIMIT :limit"
@@ -149,13 +158,21 @@ def page_sql(listing: Listing, given: Mapping[str, object]) -> str:
 
 def window_sql(listing: Listing, given: Mapping[str, object]) -> str:
     """The question for how far back a page looks: through so many rows of the table, or of one of its indices."""
-    by_index = [condition for name, condition in {**listing.indexed, **listing.switches}.items() if name in given][:1]
-    conditions = "".join(f" AND {condition}" for condition in by_index)
+    conditions = _conditions(listing, [name for name in listing.by_index if name in given][:1])
     inner = (
         f"SELECT t.{listing.key} AS k FROM {listing.table} AS t "  # noqa: S608 - our own texts
         f"WHERE t.{listing.key} < :before AND t.{listing.key} >= :low{conditions} ORDER BY t.{listing.key} DESC LIMIT :window"
     )
     return f"SELECT min(k) AS floor, count(*) AS seen FROM ({inner})"  # noqa: S608 - our own texts
+
+
+def _conditions(listing: Listing, given: Iterable[str]) -> str:
+    """The first that has an index as it is. The others get a plus, by which SQLite takes no index of theirs: it may hold far more rows."""
+    names = [name for name in (*listing.by_index, *listing.filters) if name in given]
+    texts = {**listing.by_index, **listing.filters}
+    return "".join(
+        f" AND {texts[name] if place == 0 or name in listing.filters else f'+{texts[name]}'}" for place, name in enumerate(names)
+    )
 
 
 def all_rows(pages: Pages, listing: Listing, given: Mapping[str, object], *, most: int) -> Iterator[Row]:

@@ -20,6 +20,7 @@ TABLES_SINCE = {
     4: (
         *("indicators", "run_totals", "signals_that_act", "signals_by_order", "order_events_by_order", "fills_by_order"),
         *("trades_by_position", "events_by_severity", "events_by_type", "orders_by_slot", "fills_by_time"),
+        *("signals_by_symbol", "orders_by_symbol", "trades_by_symbol", "trades_by_reason"),
     ),
 }
 ANOTHER_FILE = "choose a file in a folder that you may write to"

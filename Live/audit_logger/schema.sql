@@ -120,6 +120,7 @@ CREATE TABLE signals (
     reason           TEXT                                 -- why there is none: warming up, missed, …
 ) STRICT;
 CREATE INDEX signals_by_bar ON signals (symbol, bar_time);
+CREATE INDEX signals_by_symbol ON signals (symbol);
 CREATE INDEX signals_that_act ON signals (id) WHERE signal <> 'HOLD';
 CREATE INDEX signals_by_order ON signals (client_order_id) WHERE client_order_id IS NOT NULL;
 
@@ -167,6 +168,7 @@ CREATE INDEX orders_by_time ON orders (timestamp);
 CREATE INDEX orders_by_position ON orders (position_ticket);
 CREATE INDEX orders_by_ticket ON orders (slot, mt5_order_id);
 CREATE INDEX orders_by_bar ON orders (slot, symbol, bar_epoch);
+CREATE INDEX orders_by_symbol ON orders (symbol);
 CREATE INDEX orders_by_slot ON orders (slot, timestamp);
 
 CREATE TABLE order_events (
@@ -239,6 +241,8 @@ CREATE TABLE trades (
     UNIQUE (slot, exit_deal, position_ticket)
 ) STRICT;
 CREATE INDEX trades_by_time ON trades (timestamp);
+CREATE INDEX trades_by_symbol ON trades (symbol);
+CREATE INDEX trades_by_reason ON trades (exit_reason);
 CREATE INDEX trades_by_position ON trades (slot, position_ticket);
 
 CREATE TABLE positions (
