@@ -95,7 +95,7 @@ def test_no_page_sorts_and_none_reads_a_table_from_end_to_end(
     record: SampleRecord, name: str, listing: Listing, chosen: dict[str, object]
 ) -> None:
     values = {**chosen, "before": 9, "floor": 0, "low": 0, "limit": 5, "window": 5}
-    for sql in (page_sql(listing, chosen), window_sql(listing, chosen)):
+    for sql in (page_sql(listing, chosen), window_sql(listing, [name for name in listing.by_index if name in chosen][:1])):
         plan = [row[3] for row in record.db.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
         assert not [line for line in plan if re.match(r"SCAN (?!\(subquery)|USE TEMP B-TREE", line)], plan
         assert any(re.search(r"SEARCH t USING .*(<|>)", line) for line in plan), plan
@@ -104,9 +104,8 @@ def test_no_page_sorts_and_none_reads_a_table_from_end_to_end(
 @pytest.mark.parametrize(("name", "listing", "filter"), [(n, each, filter) for n, each in LISTINGS.items() for filter in each.by_index])
 def test_a_filter_with_an_index_finds_its_rows_by_that(record: SampleRecord, name: str, listing: Listing, filter: str) -> None:
     values = {filter: "x", "before": 9, "floor": 0, "low": 0, "limit": 5, "window": 5}
-    others = next((each for each in (*listing.by_index, *listing.filters) if each != filter), filter)
-    for sql in (page_sql(listing, {filter: "x"}), window_sql(listing, {filter: "x", others: "x"})):
-        plan = [row[3] for row in record.db.execute(f"EXPLAIN QUERY PLAN {sql}", values | {others: "x"})]
+    for sql in (page_sql(listing, {filter: "x"}), window_sql(listing, [filter])):
+        plan = [row[3] for row in record.db.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
         assert any(re.search(r"SEARCH t USING (COVERING )?INDEX \w+ \(.*(rowid|id)[<>]", line) for line in plan), plan
 
 

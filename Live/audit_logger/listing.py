@@ -137,12 +137,18 @@ class Pages(AuditReader):
 
     def _floor(self, listing: Listing, chosen: Mapping[str, object], values: Mapping[str, object]) -> tuple[int, bool]:
         """The smallest key that this page looks at, and whether there may be rows below it."""
-        low = values["low"]
+        low, before = values["low"], values["before"]
         assert isinstance(low, int)
+        assert isinstance(before, int)
         found_by = [name for name in listing.by_index if name in chosen][:1]
         if len(found_by) == len(chosen):
             return low, False  # whatever it finds first is the page
-        row = self._one(window_sql(listing, chosen), {**values, "window": WINDOW})
+        if not found_by:  # keys rise one by one
+            newest = self._one(f"SELECT max({listing.key}) AS k FROM {listing.table}")["k"]  # noqa: S608 - our own texts
+            end = min(before, newest + 1) if isinstance(newest, int) else low
+            start = max(low, end - WINDOW)
+            return start, start > max(low, 1)
+        row = self._one(window_sql(listing, found_by), {**values, "window": WINDOW})
         floor = row["floor"]
         return (floor, row["seen"] == WINDOW) if isinstance(floor, int) else (low, False)
 
@@ -156,9 +162,9 @@ def page_sql(listing: Listing, given: Mapping[str, object]) -> str:
     )
 
 
-def window_sql(listing: Listing, given: Mapping[str, object]) -> str:
-    """The question for how far back a page looks: through so many rows of the table, or of one of its indices."""
-    conditions = _conditions(listing, [name for name in listing.by_index if name in given][:1])
+def window_sql(listing: Listing, by_index: Iterable[str]) -> str:
+    """The question for how far back a page looks: through so many rows of an index."""
+    conditions = _conditions(listing, by_index)
     inner = (
         f"SELECT t.{listing.key} AS k FROM {listing.table} AS t "  # noqa: S608 - our own texts
         f"WHERE t.{listing.key} < :before AND t.{listing.key} >= :low{conditions} ORDER BY t.{listing.key} DESC LIMIT :window"
