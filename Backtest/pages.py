@@ -1,19 +1,21 @@
-"""What Bokeh has drawn, as HTML files that need nothing else and ask nobody for anything."""
+"""What Bokeh has drawn, as HTML files that need nothing else and ask nobody for anything.
+
+Bokeh is imported where it is wanted: who may write a page and writes none does not wait for it.
+"""
 
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bokeh.embed import file_html
-from bokeh.io.state import curstate
-from bokeh.resources import INLINE
-
 from Backtest.files import write_whole
 
 
 def write_page(plot: Any, file: Path, title: str) -> None:
     """Write it at once, or leave the file that is there. Raises OSError."""
+    from bokeh.embed import file_html
+    from bokeh.resources import INLINE
+
     if plot.document is not None:
         plot.document.clear()
     forget_other_plots()
@@ -25,6 +27,8 @@ def forget_other_plots() -> None:
 
     That asks a server of its author's for a picture (`_add_popcon` in its `_plotting.py`, 0.6.2 and later).
     """
+    from bokeh.io.state import curstate
+
     curstate().reset()
 
 
