@@ -13,8 +13,14 @@ from Live.config import LiveConfig
 
 # What is drawn at random is drawn anew at every desk, so that something new is tried each day; in CI it is always the same,
 # so that a change is judged by what it changes.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ)
-settings.load_profile("unhurried")
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ)
+settings.register_profile("long", UNHURRIED, max_examples=100)
+settings.register_profile("every day", UNHURRIED, max_examples=40)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw less where a part of the suite runs."""
+    settings.load_profile("long" if config.getoption("long") else "every day")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

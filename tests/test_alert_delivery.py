@@ -130,6 +130,7 @@ def test_nothing_is_told_that_is_not_committed(tmp_path: Path) -> None:
     assert [each.json["message"] for each in receiver.received] == ["this one did"]
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("behaviour", ["hang", "drip", "redirect", "500", "huge", "cut", "nonsense"])
 def test_a_trader_never_waits_for_an_endpoint_because_it_talks_to_none(behaviour: str, tmp_path: Path) -> None:
     """The rows of a run are the same, whatever its endpoint does: nothing in the trader's process opens a connection."""

@@ -69,12 +69,14 @@ def test_a_dry_run_starts_in_all_three_documented_ways(words: list[str], cwd: Pa
     assert "119" in done.stdout
 
 
+@pytest.mark.long
 def test_a_path_on_the_command_line_is_relative_to_where_it_was_typed(prices: Path, tmp_path: Path) -> None:
     words = [ROOT / "Live" / "live_trader.py", "--strategy", os.path.relpath(SMA, tmp_path), "--data", prices.name, "--dry-run"]
     done = command(words, tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_the_log_holds_one_json_object_per_line_with_the_seeds_fields(prices: Path, tmp_path: Path) -> None:
     command(["-m", "Live", "run", "--strategy", SMA, "--dry-run", "--data", prices], tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "logs" / "live_trader.log").read_text().splitlines()]
@@ -83,6 +85,7 @@ def test_the_log_holds_one_json_object_per_line_with_the_seeds_fields(prices: Pa
     assert any(line["message"].startswith("DRY_RUN: Would send order") for line in lines)
 
 
+@pytest.mark.long
 def test_another_settings_file_is_really_the_one_that_is_used(prices: Path, tmp_path: Path) -> None:
     (tmp_path / ".env.ema").write_text("MAGIC_NUMBER=4711\nSTRATEGY_ID=ema\n")
     done = command(["-m", "Live", "run", "--strategy", SMA, "--dry-run", "--data", prices, "--config", tmp_path / ".env.ema"], tmp_path)
@@ -190,6 +193,7 @@ class Running:
         return self.process.returncode, out, err
 
 
+@pytest.mark.long
 def test_a_second_instance_on_the_same_record_is_refused(tmp_path: Path) -> None:
     first = Running(tmp_path)
     first.wait_until(first.is_trading)
@@ -204,6 +208,7 @@ def test_a_second_instance_on_the_same_record_is_refused(tmp_path: Path) -> None
         first.end()
 
 
+@pytest.mark.long
 def test_one_simulated_account_has_one_trader_whatever_the_record(tmp_path: Path) -> None:
     first = Running(tmp_path)
     first.wait_until(first.is_trading)
@@ -219,6 +224,7 @@ def test_one_simulated_account_has_one_trader_whatever_the_record(tmp_path: Path
         first.end()
 
 
+@pytest.mark.long
 def test_a_damaged_account_is_left_alone_and_a_fresh_one_trades(prices: Path, tmp_path: Path) -> None:
     words = ["-m", "Live", "run", "--strategy", SMA, "--dry-run", "--data", prices]
     command([*words, "--once"], tmp_path)
@@ -246,6 +252,7 @@ def test_params_without_a_value_are_a_mistake(words: list[str], capsys: pytest.C
     assert "'--params' requires an argument" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for other processes")
 def test_ctrl_c_ends_the_page_with_its_exit_code(tmp_path: Path) -> None:
     port = a_free_port()
@@ -305,6 +312,7 @@ def test_a_stop_that_is_typed_holds_until_resume_is(tmp_path: Path) -> None:
     assert command(words, tmp_path).returncode == 0
 
 
+@pytest.mark.every(2)
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM and SIGINT for other processes")
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_signal_ends_it_in_order(number: signal.Signals, expected: int, tmp_path: Path) -> None:
@@ -340,6 +348,7 @@ def test_the_page_is_there_while_it_trades_and_ends_with_a_trader_that_is_killed
         time.sleep(0.05)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for other processes")
 def test_a_second_ctrl_c_interrupts_a_strategy_that_does_not_return(tmp_path: Path) -> None:
     (tmp_path / "endless.py").write_text(

@@ -145,6 +145,7 @@ def test_a_session_that_is_equal_to_its_backtest_has_no_drift_in_any_cause(equal
     assert drift.live == drift.backtest != 0
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     ("name", "settings"),
     [

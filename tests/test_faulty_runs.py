@@ -102,6 +102,7 @@ def test_whatever_goes_wrong_no_order_is_sent_twice_and_no_run_ends_in_a_traceba
 OFTEN = {"answer_lost": 0.3, "executed_late": 0.3, "unclear": 0.3, "placed": 0.3, "late_lists": 1.0, "wrong_frame": 0.01, "no_answer": 0.02}
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("fault", OFTEN)
 def test_a_fault_that_comes_often_makes_no_order_twice(fault: str, tmp_path: Path) -> None:
     ran = run(tmp_path, Schedule((Planned(Chance(OFTEN[fault]), fault),), seed=1))

@@ -133,6 +133,7 @@ def numbers(value: Any) -> list[float]:
     return [math.nan if value is None else float(value)]
 
 
+@pytest.mark.long
 def test_what_a_strategy_sees_is_what_it_sees_in_the_fractional_backtest(tmp_path: Path) -> None:
     settings = {"fractional_unit": SATOSHI, "cash": 100_000, "hedging": True}
     strategy = loaded(Seeing, **settings)
@@ -163,6 +164,7 @@ def test_strategies_of_all_kinds_trade_parts_of_a_unit(tmp_path: Path, strategy:
     assert_equal(tmp_path, strategy, 0.001, builtin_prices("EURUSD").iloc[1_000:1_120], commission=cheap, cash=20_000)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("number", [1, 10, 19, 28])
 def test_every_way_of_filling_fills_parts_of_a_unit(tmp_path: Path, number: int) -> None:
     more = {"cash": 500_000, "margin": 0.5, "spread": (0, 0.0002)[number // 2 % 2]}

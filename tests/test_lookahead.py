@@ -105,7 +105,7 @@ CLEAN = [
 ]
 
 
-@pytest.mark.every(3)
+@pytest.mark.every(4)
 @pytest.mark.parametrize("strategy", CLEAN, ids=lambda strategy: strategy.__name__)
 def test_a_clean_strategy_that_looks_suspicious_is_no_alarm(strategy: type[Strategy]) -> None:
     findings = looked(strategy)

@@ -139,7 +139,7 @@ def backtest(strategy: LoadedStrategy, prices: pd.DataFrame) -> Any:
         return Backtest(prices, strategy.cls, **strategy.backtest).run()
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(3)
 @pytest.mark.parametrize(
     ("cls", "exclusive", "commission"),
     [

@@ -26,6 +26,7 @@ class Counting(Strategy):
 """
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", ["Super", "Floats", "Stateful", "Frames"])
 def test_a_strategy_that_is_written_unusually_trades_as_in_its_backtest(name: str) -> None:
     verdict = compare(f"{Path(__file__).with_name('odd_strategies.py')}:{name}", {}, BARS, "EURUSD")
@@ -91,6 +92,7 @@ class ByPercent(TrailingStrategy):
 """
 
 
+@pytest.mark.long
 def test_a_trailing_strategy_waits_for_its_range_and_all_that_differs_comes_of_what_it_ordered_before(tmp_path: Path) -> None:
     file = tmp_path / "trailing.py"
     file.write_text(TRAILING, encoding="utf-8")

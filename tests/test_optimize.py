@@ -164,6 +164,7 @@ class Slow(Strategy):
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal for one process alone is not to be had there")
 def test_ctrl_c_ends_the_workers_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW)

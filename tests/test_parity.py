@@ -181,6 +181,7 @@ class Stopped(Exception):
     """The trader is stopped, to be started again."""
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("strategy", [KeepingTrades, OwnArrays, EditingLevels], ids=lambda strategy: strategy.__name__)
 def test_a_trader_that_is_stopped_and_started_again_and_again_makes_the_trades_of_the_backtest(
     tmp_path: Path, strategy: type[Strategy]
@@ -219,6 +220,7 @@ class CountingWhatItSees(Ranged):
             self.position.close()
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("strategy", [CountingWhatItSees, GoodForSomeBars], ids=lambda strategy: strategy.__name__)
 def test_orders_that_wait_while_a_trader_is_stopped_are_the_same_to_it_afterwards(tmp_path: Path, strategy: type[Strategy]) -> None:
     frame, stops = prices_of("EURUSD").iloc[:150], [31, 60, 61, 100]

@@ -22,7 +22,7 @@ def test_what_the_documentation_of_backtesting_teaches_trades_live_as_in_its_bac
     assert row.counts[2] > 0
 
 
-@pytest.mark.every(3)
+@pytest.mark.every(4)
 @pytest.mark.parametrize("name", [f"tests.suite_strategies.{strategy.__name__}" for strategy in SUITE if strategy is not TrailingByPercent])
 def test_what_the_strategies_of_its_own_test_suite_do_is_done_live_as_in_their_backtest(tmp_path: Path, name: str) -> None:
     number = WIDE.index(name)

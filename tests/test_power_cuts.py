@@ -75,6 +75,7 @@ def test_a_file_whose_name_was_not_synced_may_be_gone(tmp_path: Path) -> None:
 # the record
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_what_was_to_last_is_there_after_a_power_cut_and_the_trader_goes_on(
     loss: str, recording: Recording, run: Path, tmp_path: Path

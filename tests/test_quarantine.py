@@ -85,6 +85,7 @@ def test_on_an_account_of_our_own_nothing_is_in_flight(kind: str, desk: Desk) ->
     assert StateManager(desk.config, desk.connector, desk.record, desk.slot).quarantine_left() == 0
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("once", [False, True])
 def test_an_entry_waits_until_it_is_over_and_is_sent_then(once: bool, tmp_path: Path) -> None:
     died = run(tmp_path, dies_at=1)
@@ -94,6 +95,7 @@ def test_an_entry_waits_until_it_is_over_and_is_sent_then(once: bool, tmp_path: 
     assert 30 <= waited(ran, "ENTRY") < 60
 
 
+@pytest.mark.long
 def test_an_entry_that_waits_for_too_long_expires_while_it_waits(tmp_path: Path) -> None:
     run(tmp_path, dies_at=1)
     ran = run(tmp_path, max_signal_age_seconds=10)

@@ -109,6 +109,7 @@ def test_sessions_that_were_stopped_and_started_again_are_replayed_run_by_run(tm
     assert sum(each.decisions for each in found) == ran.count("signals", "signal <> 'HOLD'")
 
 
+@pytest.mark.long
 def test_a_strategy_that_was_stopped_decides_what_it_would_have_decided(session: Ran, tmp_path: Path) -> None:
     traded(tmp_path, on_turn=stopping_at(60))
     ran = traded(tmp_path)

@@ -65,6 +65,7 @@ def test_a_replay_is_reported_with_the_statistics_of_its_backtest(session: Ran) 
     assert report.notes == ()
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     ("strategy", "backtest"),
     [
@@ -81,6 +82,7 @@ def test_stops_and_hedged_trades_are_reported_as_the_backtest_has_them(
     assert set(unequal) <= {"Buy & Hold Return [%]", "Alpha [%]"}  # its file is not there: buying and holding begins on the first bar
 
 
+@pytest.mark.long
 def test_a_fixed_commission_of_trades_closed_in_parts_is_what_was_paid(tmp_path: Path) -> None:
     backtest: dict[str, Any] = {"commission": (0.5, 0.0)}
     ran = run_live(tmp_path, loaded(TakingParts, **backtest), BARS)

@@ -129,6 +129,7 @@ def test_a_backtest_is_the_script_of_the_other_half(equipped: Path) -> None:
     assert done.returncode == 2
 
 
+@pytest.mark.long
 def test_the_tests_are_run_from_any_folder_and_their_result_is_the_exit_code(equipped: Path, tmp_path: Path) -> None:
     good = start(equipped, "test", "-q", cwd=tmp_path)
     assert "1 passed" in good.stdout.splitlines()[-1]
@@ -137,6 +138,7 @@ def test_the_tests_are_run_from_any_folder_and_their_result_is_the_exit_code(equ
     assert start(equipped, "test", "-q").returncode == 1
 
 
+@pytest.mark.long
 def test_a_changed_requirement_is_installed_at_the_next_start(equipped: Path) -> None:
     start(equipped, "run")
     (equipped / "constraints.txt").write_text("# something else\n")

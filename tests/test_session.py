@@ -160,7 +160,7 @@ def stepped(session: StrategySession, frame: pd.DataFrame, recorder: Recorder, f
 TURNS = [(case, case.prices[(number + 1) % len(case.prices)]) for number, case in enumerate(CASES)]
 
 
-@pytest.mark.every(3)
+@pytest.mark.every(4)
 @pytest.mark.parametrize(("case", "symbol"), [pytest.param(*turn, id="-".join(map(str, turn))) for turn in TURNS])
 def test_bar_by_bar_a_session_decides_what_the_backtest_decided(case: Case, symbol: str) -> None:
     recorder, frame = truth(case, symbol), prices_of(symbol)

@@ -175,6 +175,7 @@ def test_a_strategy_that_needs_all_history_gets_as_much_as_ever(tmp_path: Path) 
     assert "it needs all of its history" in told
 
 
+@pytest.mark.long
 def test_a_run_measures_its_warmup_when_it_is_asked_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = settings(tmp_path, warmup_bars="auto", sim_prices=prices_file(tmp_path), sim_account_dir=f"{tmp_path}/accounts")
     assert trade_strategy(Trade(str(SMA), (), None, once=False, fresh=False), given) == 0

@@ -97,6 +97,7 @@ def by_backtesting(
     return heatmap  # type: ignore[no-any-return]
 
 
+@pytest.mark.every(2)
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore:This process:DeprecationWarning")  # that it forks with threads
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
 def test_processes_of_every_kind_find_what_backtesting_finds(method: str, monkeypatch: pytest.MonkeyPatch) -> None:

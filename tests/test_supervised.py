@@ -133,6 +133,7 @@ def test_an_order_whose_answer_never_comes_is_found_by_the_next_trader_and_nothi
     assert rows(folder, "SELECT count(*), count(DISTINCT bar_epoch) FROM bars") == [(39, 39)]
 
 
+@pytest.mark.long
 def test_a_strategy_in_an_endless_loop_is_tried_twice_and_then_no_more(folder: Path) -> None:
     with started(folder, ENDLESS, DECISION_DEADLINE_SECONDS="2") as supervisor:
         assert supervisor.wait(PATIENCE) == 1, (folder / "supervisor.log").read_text()
@@ -143,7 +144,7 @@ def test_a_strategy_in_an_endless_loop_is_tried_twice_and_then_no_more(folder: P
     assert rows(folder, "SELECT count(*), exit_code FROM runs WHERE exit_code IS NOT NULL") == [(1, 1)]
 
 
-@pytest.mark.every(2)
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_signal_is_handed_on_and_the_exit_code_passes_through(number: signal.Signals, expected: int, folder: Path) -> None:
     with started(folder, "", "--speed", "3600") as supervisor:

@@ -226,6 +226,7 @@ class Short(Strategy):
 """
 
 
+@pytest.mark.long
 def test_a_spread_column_of_the_prices_costs_nothing_where_the_terminal_fills_as_the_backtest(tmp_path: Path) -> None:
     bars = builtin_prices("EURUSD").iloc[:300].assign(Spread=40)
     verdict = compare(file_of(tmp_path, SHORT_WITH_A_TARGET), {}, bars, "EURUSD")

@@ -154,6 +154,7 @@ STANDS_STILL: list[tuple[list[Order], float]] = [
 ]
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @example(seed=407, spec=symbol(spread_points=7), account=AccountSpec(1_000.0, stop_out=600.0, stop_out_mode=1), plan=STANDS_STILL)
 @given(seed=st.integers(0, 10_000), spec=st.sampled_from(SPECS), account=st.sampled_from(ACCOUNTS), plan=PLAN)
@@ -227,6 +228,7 @@ def test_a_stop_out_in_the_middle_of_a_long_sleep_is_where_it_belongs() -> None:
     assert deals[-1].price <= before.min()
 
 
+@pytest.mark.long
 @real_prices
 def test_a_day_of_real_ticks_give_the_same_books_either_way() -> None:
     pytest.importorskip("pyarrow")

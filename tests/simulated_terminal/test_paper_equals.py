@@ -113,6 +113,7 @@ def test_on_bars_the_same_orders_make_the_same_account_to_the_last_bit(
     compare(market(prices, spec), market(prices, spec), account, plan)
 
 
+@pytest.mark.long
 @settings(max_examples=100)
 @given(prices=ticks(), spec=st.sampled_from(SPECS), account=st.sampled_from(ACCOUNTS), plan=PLANS)
 def test_on_ticks_the_same_orders_make_the_same_account_to_the_last_bit(

@@ -286,6 +286,7 @@ def test_pending_orders_on_any_stretch_of_eurusd_fill_as_in_the_backtest(seed: i
     assert_same("EURUSD", waiting(frame, 10_001, seed, tight), fixed_and_relative, frame=frame, near=True)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(("name", "units"), [("EURUSD", 9_137), ("GOOG", 13)])
 @pytest.mark.parametrize("commission", [no_commission, fixed_and_relative])
 def test_a_crossing_of_averages_with_exclusive_orders_fills_as_in_the_backtest(name: str, units: int, commission: Commission) -> None:
@@ -302,6 +303,7 @@ def test_stops_and_targets_fill_where_the_backtest_fills_them(name: str, units: 
     assert count > 100
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(("name", "units"), [("EURUSD", 10_001), ("GOOG", 9)])
 @pytest.mark.parametrize("commission", [no_commission, fixed_and_relative])
 def test_several_trades_with_trailing_stops_and_partial_closes_fill_as_in_the_backtest(

@@ -247,6 +247,7 @@ def test_on_a_sunday_the_market_is_closed_unless_it_is_to_be_always_open(real: S
     assert answers == [10018, 10009]
 
 
+@pytest.mark.long
 def test_a_client_that_speaks_otherwise_is_let_go_in_a_sentence() -> None:
     with serving("--symbols", "EURUSD") as other:
         with socket.create_connection(("127.0.0.1", other.port)) as stranger:
