@@ -1,8 +1,12 @@
 """Every command, query and message in `docs/` is one that works."""
 
+import importlib.util
+import os
 import re
 import shlex
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -28,14 +32,29 @@ ELSEWHERE = {
     "secrets": "tests/test_secrets.py",
     "doctor": "tests/test_doctor.py",
     "telegram": "tests/test_telegram.py",
+    "stop": "tests/test_stopping.py",
+    "pause": "tests/test_stopping.py",
+    "reconcile": "tests/test_reconcile.py",
+    "--cluster": "tests/test_study_cluster.py",
 }
+OTHER_PROGRAMS = {
+    "python -m tests.": "benchmarks and campaigns, each with a test of its own",
+    "python -m pytest tests/contract": "needs a terminal; tests/contract",
+    "python -m mt5linux": "tests/test_remote.py",
+    "python -m Backtest.simulated_terminal": "tests/simulated_terminal/test_serve.py and test_programs.py",
+    "python Backtest/run_backtest.py": "tests/test_run_backtest.py",
+}
+MEANT = {"STRATEGY": SMA, "CODE": "10027"}
+
+
+def fenced(language: str) -> list[tuple[str, str]]:
+    fence = re.compile(rf"^```{language}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    return [(doc.name, block) for doc in DOCS for block in fence.findall(doc.read_text(encoding="utf-8"))]
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
-    fence = re.compile(rf"^```{language}\n(.*?)^```", re.MULTILINE | re.DOTALL)
-    found = [(doc.name, block) for doc in DOCS for block in fence.findall(doc.read_text(encoding="utf-8"))]
     split = str.splitlines if language == "bash" else lambda block: block.split(";")
-    return [(name, part) for name, block in found for part in split(block) if part.strip()]
+    return [(name, part) for name, block in fenced(language) for part in split(block) if part.strip()]
 
 
 def words_of(line: str) -> list[str]:
@@ -45,10 +64,16 @@ def words_of(line: str) -> list[str]:
     return words[2:] if words[1] == "run.py" else words[3:]
 
 
-COMMANDS = [
-    (doc, line) for doc, line in blocks("bash") if line.startswith("python") and "simulated_terminal" not in line and "tests." not in line
-]
-CARRIED_OUT = sorted({line for _, line in COMMANDS if words_of(line)[0] not in ELSEWHERE})
+def within_sentences() -> list[tuple[str, str]]:
+    """The commands that stand in the text; "[FILE]" may be left out, and "…" is whatever comes there."""
+    texts = [(doc.name, re.sub(r"^```.*?^```", "", doc.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)) for doc in DOCS]
+    found = [(name, line) for name, text in texts for line in re.findall(r"`(python [^`]+)`", text) if "VERB" not in line]
+    return [(name, re.sub(r"\s*(\[\w+\]|…)$", "", line)) for name, line in found]
+
+
+ALL = [*blocks("bash"), *within_sentences()]
+COMMANDS = sorted({(doc, line) for doc, line in ALL if line.startswith("python") and not line.startswith(tuple(OTHER_PROGRAMS))})
+CARRIED_OUT = sorted({line for _, line in COMMANDS if not {*words_of(line)} & {*ELSEWHERE}})
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +94,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.parametrize("line", CARRIED_OUT)
 def test_a_command_of_the_docs_can_be_typed(line: str, record: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main([word.replace("STRATEGY", SMA) for word in words_of(line)])
+    code = main([MEANT.get(word, word) for word in words_of(line)])
     said = capsys.readouterr()
     assert code in (0, 6) if "golive" in line else code == 0, said.err
     assert "Traceback" not in said.err
@@ -91,6 +116,24 @@ def test_every_command_exists_with_its_options(doc: str, line: str) -> None:
 def test_every_query_runs(doc: str, query: str, record: Path) -> None:
     with closing(sqlite3.connect(f"file:{record}?mode=ro", uri=True)) as db:
         db.execute(query).fetchall()
+
+
+@pytest.mark.parametrize("line", sorted({line for _, line in ALL if line.startswith("python -m ")}))
+def test_every_module_that_is_started_is_there(line: str) -> None:
+    assert importlib.util.find_spec(shlex.split(line, comments=True)[2]) is not None
+
+
+def test_every_file_of_requirements_is_there() -> None:
+    named = {name for doc in DOCS for name in re.findall(r"pip install -r (\S+?)`", doc.read_text(encoding="utf-8"))}
+    assert len(named) > 2
+    assert [name for name in named if not (PROJECT_ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize(("doc", "program"), fenced("python"))
+def test_every_program_runs(doc: str, program: str, tmp_path: Path) -> None:
+    environ = os.environ | {"PYTHONPATH": str(PROJECT_ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], check=False, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_reference_is_what_the_program_says() -> None:
