@@ -10,6 +10,7 @@ from Live.order_executor import OrderExecutor
 from Live.state_manager import StateManager
 from tests.desks import BOUGHT, Desk, opened, reopened
 from tests.faulty_terminal import answer_lost, answered, late
+from tests.test_gates import changed
 
 
 @pytest.fixture
@@ -113,6 +114,20 @@ def test_a_late_fill_is_known_whatever_the_server_has_made_of_its_comment(commen
     desk.terminal.inner.order_send(request | {"comment": comment.format(request["comment"]).upper()})
     desk.sync()
     assert desk.status() is Status.LATE_FILLED
+
+
+def test_a_late_fill_is_known_by_its_position_where_its_deal_has_neither_key_nor_magic_number(desk: Desk) -> None:
+    inner = desk.terminal.inner
+    blank = changed(inner.history_deals_get, lambda row: {"comment": "", "magic": 0} if row.order else {})
+    inner.history_deals_get = blank  # type: ignore[method-assign]
+    state = given_up(desk)
+    order = desk.order()
+    assert (order.status, order.executed_volume, order.ticket) == (Status.LATE_FILLED, 0.1, desk.positions()[0].ticket)
+    assert [severity for severity, _ in desk.events("LATE_FILL")] == ["CRITICAL"]
+    assert "was opened by an order that we had given up" in desk.denial(state)
+    state.sync()
+    assert [deal.position_id for deal in desk.record.deals(desk.slot)] == [order.ticket]  # its ticket tells the deal
+    assert len(desk.events("LATE_FILL")) == 1
 
 
 def test_an_executor_that_has_answers_for_everything_raises_no_alarm(desk: Desk) -> None:

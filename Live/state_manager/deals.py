@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from Live.audit_logger import AuditLogger
-from Live.model import OVER, UNSETTLED, Deal, Kind, Order, Slot, Status, SymbolSpec, keys_in, order_key
+from Live.model import OVER, UNSETTLED, Deal, Kind, Order, Position, Slot, Status, SymbolSpec, keys_in, order_key
 from Live.mt5_connector import MT5Connector
 from Live.net_account import NetAccount
 from Live.net_book import Booked
@@ -13,6 +14,7 @@ from Live.trade_book import BY_HAND, EXPERT, KILL_SWITCH, Exit, TradeBook, openi
 log = logging.getLogger("LiveTrader")
 
 EPSILON = 1e-9  # lots
+GIVEN_UP = (Status.ABSENT, Status.FAILED)
 
 
 class Deals:
@@ -137,11 +139,25 @@ class Deals:
         lots, price = self._record.filled(order)
         if lots <= (order.executed_volume or 0.0) + EPSILON:
             return
-        name = f"order {order.intent.order_id} on {order.intent.symbol}"
-        text = f"{name} was {order.status.value}, and deal {deal.ticket} has filled it all the same"
         columns = {"mt5_order_id": deal.order, "mt5_deal_id": deal.ticket, "executed_volume": lots, "executed_price": price}
-        self._record.move(order.intent.order_id, Status.LATE_FILLED, payload={"deal": deal.ticket}, message=text, **columns)
-        self._record.event("LATE_FILL", f"{text}; it is kept", severity="CRITICAL", details={"deal": deal.ticket, "lots": lots})
+        self._tell_late_fill(order, {"deal": deal.ticket}, columns)
+
+    def take_late(self, held: Position) -> None:
+        """A position may carry the key of an order that we had given up while its deal carries none: it is a late fill as well, and its
+        ticket tells the deal."""
+        order = None if held.identifier in self.book else self.order_of(held.identifier, held.comment)
+        if order is not None and order.status in GIVEN_UP:
+            columns = {"mt5_order_id": held.identifier, "executed_volume": held.lots, "executed_price": held.price_open}
+            self._tell_late_fill(order, {"position": held.identifier}, columns)
+
+    def _tell_late_fill(self, order: Order, by: Mapping[str, int], columns: Mapping[str, Any]) -> None:
+        [(kind, ticket)] = by.items()
+        name = f"order {order.intent.order_id} on {order.intent.symbol}"
+        text = f"{name} was {order.status.value}, and {kind} {ticket} has filled it all the same"
+        with self._record.transaction(durable=True):
+            self._record.move(order.intent.order_id, Status.LATE_FILLED, payload=by, message=text, **columns)
+            details = {**by, "lots": columns["executed_volume"]}
+            self._record.event("LATE_FILL", f"{text}; it is kept", severity="CRITICAL", details=details)
 
     def _parts(self, deal: Deal, order: Order | None, rates: Mapping[str, float]) -> Sequence[Deal]:
         """The deal, or on a netting account what it did to each of our trades."""

@@ -62,7 +62,7 @@ from Live.risk import (
 from Live.state_manager.by_broker import ByBroker
 from Live.state_manager.cover import Bare, Cover
 from Live.state_manager.day import BrokersDay
-from Live.state_manager.deals import Deals
+from Live.state_manager.deals import GIVEN_UP, Deals
 from Live.state_manager.doubts import LOOKS, SECONDS_BETWEEN_LOOKS, Doubts
 from Live.state_manager.strangers import Strangers
 from Live.trade_book import account_of, open_trade, waiting_order
@@ -72,7 +72,6 @@ log = logging.getLogger("LiveTrader")
 LOTS_DIGITS = 8
 STOP_OUT = 6  # DEAL_REASON_SO
 WAITING = (Status.PLACED, Status.PARTIALLY_FILLED)
-GIVEN_UP = (Status.ABSENT, Status.FAILED)
 LIMIT_TYPES = (2, 3)  # ORDER_TYPE_BUY_LIMIT, ORDER_TYPE_SELL_LIMIT
 
 
@@ -375,6 +374,8 @@ class StateManager:
                 position for position in held if self._deals.opened(position.magic, position.identifier, position.comment)
             )
             self._others = tuple(position for position in held if position not in self.positions)
+            for position in self.positions:
+                self._deals.take_late(position)
         else:
             self.positions = self._net.see(held, self._deals.spec, rates)
             self._others = tuple(net for net in held if not self._net.book.trades(net.symbol))
