@@ -21,7 +21,8 @@ from Live.audit_logger import AuditLogger, to_json
 from Live.backtesting_bridge import BacktestingBridge
 from Live.config import LiveConfig
 from Live.desk import Desk
-from Live.errors import Interrupted, KillSwitch, LiveError, NotShownYet, Unreachable, WrongAccount
+from Live.eligibility import refuse_unfit
+from Live.errors import Interrupted, KillSwitch, LiveError, NotShownYet, Unreachable
 from Live.flatten import stand_down
 from Live.heartbeat import Heartbeat, Phase
 from Live.kill_switch import LIFTED_BY, StopSwitch
@@ -29,11 +30,9 @@ from Live.late_orders import take_late_away
 from Live.locks import hold_account, hold_symbols
 from Live.model import AccountState, Magic, Order, Position, Slot
 from Live.mt5_connector import MT5Connector, OpenedTerminal
-from Live.mt5_connector.admission import Identity, identity_of
 from Live.mt5_connector.connector import WINDOW
 from Live.mt5_connector.outage import LOST, Outage
 from Live.order_executor import SECONDS_BETWEEN_READS, OrderExecutor
-from Live.outcomes import SWITCHES
 from Live.reporter import Reporter, versions
 from Live.signals import told_by_signals
 from Live.state_manager import StateManager
@@ -147,9 +146,7 @@ class LiveTrader:
         self.initial_equity, self.final_account = account.equity, account
         self.final_positions: tuple[Position, ...] = ()
         self.slot = Slot(account.login, account.server, self.strategy_id, Magic(self.config.magic_number))
-        self._refuse_hedging()
-        self._refuse_what_may_not_trade()
-        self._refuse_another_kind(account)
+        refuse_unfit(account, self.connector, self.record, self.slot, self.strategy)
         if not self.connector.simulated:
             hold_account(self._resources, self.slot)
             if self.connector.netting:
@@ -175,30 +172,6 @@ class LiveTrader:
 
     def _flattens(self) -> bool:
         return self.config.kill_switch_action == "flatten" or self._switch.asks_to_flatten()
-
-    def _refuse_hedging(self) -> None:
-        """What holds trades of both sides at once has no place where there is one net position."""
-        if self.connector.netting and self.strategy.backtest["hedging"]:
-            raise WrongAccount(
-                f"account {self.slot.login} keeps one net position a symbol, and {self.strategy.path.name} asks for hedging=True in its "
-                "BACKTEST, which holds buys and sells at once: trade it on a hedging account, or set hedging to False"
-            )
-
-    def _refuse_what_may_not_trade(self) -> None:
-        """An investor's password may only look. While a run goes on that is a switch like the others, which may be put back."""
-        off = [] if self.connector.simulated or self.connector.paper else [SWITCHES[code] for code in self.connector.account_switches_off()]
-        if off:
-            raise WrongAccount(f"account {self.slot.login} cannot be traded: {'; '.join(off)}; log in with the master password")
-
-    def _refuse_another_kind(self, account: AccountState) -> None:
-        """An account keeps its books in one way: what is on record is of no use in another."""
-        kind, key = list(identity_of(account)), f"identity {self.slot}"
-        known = self.record.state(key)
-        if known not in (None, kind):
-            raise WrongAccount(
-                f"this record has traded {Identity(*known)}, and now it is {identity_of(account)}: use another AUDIT_DB_PATH for that one"
-            )
-        self.record.set_state(**{key: kind})
 
     def _take_up(self) -> None:
         """What an earlier run left, before anything else; then the symbols."""

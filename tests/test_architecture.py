@@ -22,7 +22,7 @@ LAYERS = {
         "intent_carrier bar_watch",
         "desk reporter strategy_checks",
         "order_executor state_manager dashboard views drift_sides strategy_watch",
-        "net_account standing holds stop_latch golive",
+        "net_account standing holds stop_latch golive eligibility",
         "audit_logger mt5_connector backtesting_bridge trade_book kill_switch pause logs session_account",
         "locks order_requests net_book sizing indicators",
         "config",
