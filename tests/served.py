@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,7 +68,9 @@ def served_here(terminal: Any) -> Iterator[int]:
     finally:
         deadline = time.monotonic() + 60
         while server.clients and time.monotonic() < deadline:  # they leave when the last reference to them does
-            gc.collect()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)  # a client in a cycle may lose its socket before itself
+                gc.collect()
             time.sleep(0.01)
         server.close()
         thread.join(60)

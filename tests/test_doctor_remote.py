@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from Backtest.simulated_terminal import AccountSpec, ReplayMarket, SimulatedTerminal
@@ -21,7 +22,8 @@ def test_a_terminal_on_another_machine_is_looked_at_and_its_other_users_stay_con
     with served_here(terminal) as port:
         config = settings(tmp_path, mt5_terminal="remote", mt5_remote_port=port, warmup_bars=20)
         found = {finding.topic: finding for finding in examine(config, tmp_path / "empty.env", {})}
-        assert terminal.account_info() is not None
+        assert terminal.account_info() is not None  # nobody has shut it down
+        assert [each for each in psutil.Process().net_connections("tcp") if each.raddr and each.raddr.port == port] == []
     assert [finding for finding in found.values() if finding.grade is Grade.FAIL] == []
     assert "12345678 at Simulated-Demo" in found["Account"].text
     assert "20 closed bars of H1" in found["EURUSD history"].text

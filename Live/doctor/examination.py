@@ -40,12 +40,15 @@ def examine_without_settings(error: Misconfigured, environ: Mapping[str, str]) -
 def _at_the_terminal(config: LiveConfig, opened: OpenedTerminal) -> Iterator[Finding]:
     looked, simulated = LookedAt(opened.functions), opened.name == "simulated"
     connector = MT5Connector(config, looked, opened.clock, simulated=simulated)
-    reached = list(connection(connector, looked))
-    yield from reached
-    if reached[-1].grade is Grade.FAIL:
-        return
-    yield from _guarded("Account", lambda: account(connector, config))
-    yield from _prices(looked, opened, config)
+    try:
+        reached = list(connection(connector, looked))
+        yield from reached
+        if reached[-1].grade is Grade.FAIL:
+            return
+        yield from _guarded("Account", lambda: account(connector, config))
+        yield from _prices(looked, opened, config)
+    finally:
+        looked.hang_up()
 
 
 def _prices(looked: LookedAt, opened: OpenedTerminal, config: LiveConfig) -> Iterator[Finding]:

@@ -36,6 +36,10 @@ class LookedAt:
             raise AttributeError(f"the doctor only looks: it never calls {name}")
         return getattr(self._functions, name)
 
+    def hang_up(self) -> None:
+        """End the line to another machine, where there is one."""
+        getattr(self._functions, "hang_up", lambda: None)()
+
 
 def connection(connector: MT5Connector, looked: LookedAt) -> Iterator[Finding]:
     """Whether the terminal lets us in, and has its trade server; the last finding is a failure when it does not."""

@@ -83,6 +83,10 @@ class RemoteTerminal:
         self._drop(*SUCCESS)
         return True
 
+    def hang_up(self) -> None:
+        """End the connection, and leave the terminal over there as it is: others may use it."""
+        self._drop(*SUCCESS)
+
     def last_error(self) -> tuple[int, str]:
         """The code and text of the last call; that of the line, where it did not get through."""
         if self._lost is not None:
