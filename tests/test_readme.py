@@ -102,10 +102,11 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connect
         yield connection
 
 
-@pytest.mark.parametrize("query", [query for block in blocks("sql") for query in block.split(";") if query.strip()])
-def test_the_queries_run_as_they_stand(query: str, record: sqlite3.Connection) -> None:
-    rows = record.execute(query).fetchall()
-    assert rows or "FAILED" in query  # a simulated broker refuses nothing in the demo
+def test_the_queries_run_as_they_stand(record: sqlite3.Connection) -> None:
+    queries = [query for block in blocks("sql") for query in block.split(";") if query.strip()]
+    without_rows = [query for query in queries if not record.execute(query).fetchall()]
+    assert len(without_rows) < len(queries)
+    assert all("FAILED" in query for query in without_rows)  # a simulated broker refuses nothing in the demo
 
 
 def test_the_exit_codes_are_those_of_the_errors() -> None:
