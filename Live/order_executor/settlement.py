@@ -25,6 +25,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 SENT = (Status.SUBMITTED, Status.UNKNOWN, Status.PLACED, Status.PARTIALLY_FILLED)
 WAITING = (Status.PLACED, Status.PARTIALLY_FILLED)
 NOTHING = Evidence(frozenset())
+WITHOUT_TICKET = "it was acknowledged without a ticket"
 
 DecideAgain = Callable[[Order], None]
 
@@ -62,7 +63,7 @@ class Settlement:
         """Look for the fill of an order that was acknowledged. One that leaves no trace is unknown, whatever the answer was."""
         evidence = NOTHING
         if not ticket:  # one that waits without it could be neither taken away nor told from others later
-            self._question(self._known(intent.order_id), "it was acknowledged without a ticket")
+            self._question(self._known(intent.order_id), WITHOUT_TICKET)
         for look in range(LOOKS_FOR_THE_DEAL):
             if look:
                 self._connector.clock.sleep(SECONDS_BETWEEN_LOOKS, interrupted)
@@ -111,6 +112,8 @@ class Settlement:
         """The order, when this look has proved that it did not happen."""
         if order.status is Status.SUBMITTED:
             order = self._question(order, "the trader ended between the send and the answer")
+        elif order.status is Status.PLACED and not order.ticket:  # the trader ended before it was looked for
+            order = self._question(order, WITHOUT_TICKET)
         if self._is_shown(order, shown):
             return None
         if order.status is Status.PLACED:
