@@ -73,8 +73,8 @@ def test_without_memory_a_run_ends_and_the_next_one_makes_the_trades_that_are_le
     for folder in ("disturbed", "undisturbed"):
         (tmp_path / folder).mkdir()
     code, run = traded_without("memory", tmp_path / "disturbed")
-    assert (code, run["bars"] < BARS - 1) in ((1, True), (None, True))
-    assert run["end_reason"] in ("the machine has no memory left", None)
+    assert run["bars"] < BARS - 1
+    assert (code, run["end_reason"]) in ((1, "the machine has no memory left"), (1, None), (None, None))
     strategy = load_strategy(str(STRATEGY))
     went_on, whole = (run_live(tmp_path / folder, strategy, eurusd(BARS)) for folder in ("disturbed", "undisturbed"))
     assert went_on.rows(TRADES) == whole.rows(TRADES) != []
