@@ -141,7 +141,7 @@ class LiveConfig(AlertSettings):
 
     def secrets(self) -> tuple[str, ...]:
         """The secrets that this process knows by now, to be kept out of everything that is written; of an address also its parts."""
-        known = [getattr(self, name) for name, field in type(self).model_fields.items() if field.annotation is Secret]
+        known = [getattr(self, name) for name in SECRETS]
         whole = [secret.reveal() for secret in (*known, self._from_keyring) if secret]
         several = [*re.split(r"[\s,]+", self.telegram_chat_id.reveal()), *self.apprise_urls.reveal().split()]
         single = [text for text in dict.fromkeys([*whole, *several]) if text]
