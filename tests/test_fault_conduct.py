@@ -108,11 +108,26 @@ def test_what_was_filled_and_is_put_down_as_not_done_is_told(status: str) -> Non
     assert told(conduct.at_move(stage(sents=[filled]), ORDER, status)) == {"I4"}
 
 
-@pytest.mark.parametrize(("now", "shown", "forgets"), [((), {3}, True), ((3,), {3}, False), ((), set(), False)])
-def test_a_position_that_is_shown_and_forgotten_is_told(now: tuple[int, ...], shown: set[int], forgets: bool) -> None:
-    trader = SimpleNamespace(state=SimpleNamespace(positions=[SimpleNamespace(ticket=ticket) for ticket in now]))
-    on = stage(trader=trader)
-    on.conduct.held, on.conduct.shown = frozenset({3}), frozenset(shown)
+@pytest.mark.parametrize(
+    ("now", "answers", "forgets"),
+    [
+        ((), [(3,)], True),
+        ((), [None], True),  # what is not answered takes nothing back
+        ((3,), [(3,)], False),
+        ((), [()], False),
+        ((), [(), (3,)], False),  # it was forgotten when it was not shown; the next turn has it again
+    ],
+    ids=str,
+)
+def test_a_position_that_is_shown_and_forgotten_is_told(
+    now: tuple[int, ...], answers: list[tuple[int, ...] | None], forgets: bool
+) -> None:
+    held = [SimpleNamespace(ticket=ticket) for ticket in now]
+    on = stage(trader=SimpleNamespace(state=SimpleNamespace(positions=held)))
+    on.conduct.held, on.conduct.shown = frozenset({3}), frozenset({3})
+    for answer in answers:
+        shown = None if answer is None else [SimpleNamespace(ticket=ticket) for ticket in answer]
+        on.conduct.sees("positions_get", shown, NOW)
     assert told(conduct.at_turn(on)) == ({"I13"} if forgets else set())
 
 

@@ -35,7 +35,8 @@ class Conduct:
     returned: dict[str, float] = field(default_factory=dict)  # by order, when its newest call came back
     looks: list[float] = field(default_factory=list)  # at the history of orders, answered
     held: frozenset[int] = frozenset()  # positions of ours, at the turn before
-    shown: frozenset[int] = frozenset()  # positions in the newest answer
+    shown: frozenset[int] = frozenset()  # positions in every answer of this turn; in those of the turn before, when there was none
+    _asked: bool = False  # whether there was one
     _count: int = 0
 
     def does(self, what: str) -> None:
@@ -48,7 +49,14 @@ class Conduct:
         if value is not None and function == "history_orders_get":
             self.looks.append(now)
         elif value is not None and function == "positions_get":
-            self.shown = frozenset(held.ticket for held in value)
+            tickets = frozenset(held.ticket for held in value)
+            self.shown, self._asked = self.shown & tickets if self._asked else tickets, True
+
+    def turned(self, held: frozenset[int]) -> frozenset[int]:
+        """A turn is over. Returns the positions that are not held any more, although each answer has shown them."""
+        forgotten = (self.held - held) & self.shown
+        self.held, self._asked = held, False
+        return forgotten
 
     def after(self, one: str, other: str) -> bool:
         """Whether the newest of one is newer than the newest of the other."""
@@ -162,14 +170,13 @@ def surely_not_done(stage: "Stage", order: str, status: str) -> Told:
 
 
 def at_turn(stage: "Stage") -> list[Breach]:
-    """I13: a position of ours that the terminal has shown since is not forgotten, whatever was not answered."""
-    conduct, trader = stage.conduct, stage.trader
+    """I13: a position of ours that the terminal goes on to show is not forgotten, whatever was not answered."""
+    trader = stage.trader
     if trader is None or stage.case.world.netting:
         return []
     held = frozenset(position.ticket for position in trader.state.positions)
-    forgotten = sorted((conduct.held - held) & conduct.shown)
-    conduct.held = held
-    return [Breach("I13", f"position {ticket} is forgotten, and the terminal shows it", stage.now) for ticket in forgotten]
+    forgotten = stage.conduct.turned(held)
+    return [Breach("I13", f"position {ticket} is forgotten, and the terminal shows it", stage.now) for ticket in sorted(forgotten)]
 
 
 def proved_absent(stage: "Stage", order: str) -> Told:
