@@ -65,13 +65,17 @@ class Ending:
     @property
     def orphans(self) -> frozenset[int]:
         """Tickets of orders that were filled after they were given up, without their keys: a person was told, no more can be known."""
-        return frozenset(
-            deal.order
-            for deal in self.deals
-            if deal.ticket in self.strange
-            and self.status_of(cid := self.tickets.get(deal.order, "")) == "ABSENT"
-            and order_key(ClientOrderId(cid))[:SHORTEST_KEY] not in deal.comment
-        )
+        return frozenset(deal.order for deal in self.deals if deal.ticket in self.strange and self._keyless(deal))
+
+    @property
+    def booked(self) -> frozenset[int]:
+        """Tickets of such orders whose deals are on record all the same: by the position that they close."""
+        known = {row["deal_ticket"] for row in self.fills}
+        return frozenset(deal.order for deal in self.deals if deal.ticket in known and deal.entry != 0 and self._keyless(deal))
+
+    def _keyless(self, deal: Any) -> bool:
+        cid = self.tickets.get(deal.order, "")
+        return self.status_of(cid) == "ABSENT" and order_key(ClientOrderId(cid))[:SHORTEST_KEY] not in deal.comment
 
     def status_of(self, cid: str) -> str:
         """Where the record has an order."""
@@ -224,7 +228,7 @@ def converged(end: Ending) -> Iterator[str]:
 
 def _unaccounted(end: Ending) -> Iterator[str]:
     """What was accepted and is not known as such."""
-    excused = end.taken_back | {end.tickets[ticket] for ticket in end.orphans}
+    excused = end.taken_back | {end.tickets[ticket] for ticket in end.orphans | end.booked}
     for sent in end.sents:
         happened = sent.cid not in excused and any(arrival.retcode in ACCEPTED and arrival.deal for arrival in sent.arrivals)
         status = end.status_of(sent.cid)
