@@ -538,11 +538,29 @@ def test_the_last_word_on_a_state_is_the_one_that_counts(record: AuditLogger) ->
     assert (record.state("day"), record.state("other")) == ({"date": "2018-02-06"}, 1)
 
 
-def test_positions_are_what_is_held_now(record: AuditLogger, path: Path) -> None:
-    held = Position(Ticket(1), 1, "EURUSD", Side.BUY, 0.1, 1.2, NOW, BAR.epoch, None, None, 1.3, 5.0, 0.0, SLOT.magic, "")
-    record.put_positions(SLOT, {held: -12.5, replace(held, ticket=Ticket(2)): None})
-    record.put_positions(SLOT, {replace(held, ticket=Ticket(3)): -12.5})
-    assert rows(path, "SELECT ticket FROM positions") == [(3,)]
+HELD = Position(Ticket(1), 1, "EURUSD", Side.BUY, 0.1, 1.2, NOW, BAR.epoch, None, None, 1.3, 5.0, 0.0, SLOT.magic, "")
+LISTS = st.dictionaries(st.integers(1, 4), st.tuples(st.sampled_from([0.5, 1.5]), st.sampled_from([None, -7.0])), max_size=4)
+
+
+@given(st.lists(st.tuples(LISTS, st.sampled_from(["put", "put and undone", "put by a new process"]))))
+def test_positions_on_record_are_what_is_held_now(steps: list[tuple[dict[int, Any], str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path, on_record = Path(folder) / "audit.db", dict[int, Any]()
+        record = opened(path)
+        for shown, how in steps:
+            positions = {replace(HELD, ticket=Ticket(ticket), profit=profit): at_stop for ticket, (profit, at_stop) in shown.items()}
+            if how == "put by a new process":
+                record.close()
+                record = opened(path)
+            if how == "put and undone":
+                with pytest.raises(ZeroDivisionError), record.transaction(durable=True):
+                    record.put_positions(SLOT, positions)
+                    raise ZeroDivisionError
+            else:
+                record.put_positions(SLOT, positions)
+                on_record = shown
+            assert {row[0]: tuple(row[1:]) for row in rows(path, "SELECT ticket, profit, profit_at_stop FROM positions")} == on_record
+        record.close()
 
 
 def test_a_run_begins_and_ends_and_has_snapshots(record: AuditLogger, path: Path) -> None:

@@ -97,14 +97,15 @@ class StrategySession:
         start = self._started_at() if len(bars) and self._evaluate() else None
         if start is None or start >= len(bars):
             return []
-        first = bars.index[start - 1]
+        times = list(bars.index)
+        first = times[start - 1]
         history = [(first, placed)] if (placed := self._placed_by_init(first)) else []
         with warnings.catch_warnings(), np.errstate(invalid="ignore"):
             warnings.simplefilter("ignore", UserWarning)  # the backtest has told; here they would be told twice
-            for i in range(start, len(bars)):
+            for i, time in enumerate(times[start:], start):
                 self._reveal(i + 1)
-                if self._is_shown(bars.index[i], shown or {}):
-                    history.append((bars.index[i], self._next()))
+                if self._is_shown(time, shown or {}):
+                    history.append((time, self._next(time)))
         self._reveal(len(bars))
         return history
 
@@ -121,7 +122,7 @@ class StrategySession:
             return ()
         self._acting = True
         with np.errstate(invalid="ignore"):
-            return self._next()
+            return self._next(bar.time)
 
     def lines(self, newest: int = 1) -> list[Line]:
         """What the strategy declared with self.I, on so many of the newest bars; nothing before its first evaluation."""
@@ -213,7 +214,7 @@ class StrategySession:
 
     # what next() decides
 
-    def _next(self) -> tuple[Decision, ...]:
+    def _next(self, time: pd.Timestamp) -> tuple[Decision, ...]:
         """Let the strategy decide, unless it is the bar on which only the orders of init() come before the broker."""
         living, broker = self.living, self.living._broker
         before = Before.of(broker)
@@ -224,7 +225,7 @@ class StrategySession:
                 living.next()
             except _FAILURES as error:
                 raise StrategyFailed(f"{self._class.__name__}.next() failed: {error!r}", bars=len(living._data) - 1) from error
-        decided = tuple(decisions(self._view, before, broker.orders, living._data.index[-1]))
+        decided = tuple(decisions(self._view, before, broker.orders, time))
         if self._acting:
             self._check_prices(decided)
         return self._for_the_market(decided)

@@ -64,6 +64,7 @@ class Ledger:
         self.specs: dict[str, SymbolSpec] = {name: series.spec for name, series in market.series.items()}
         self.exchange = money.Exchange(account.currency, self.specs, self.quote)
         self.exchange.refuse_unreachable()
+        self._figured: tuple[object, Figures] = (None, NOTHING)  # of which state they are
 
     # -- what there is
 
@@ -94,6 +95,14 @@ class Ledger:
 
     def figures(self) -> Figures:
         """The account's money now."""
+        book = self.book
+        # asked many times in the same state: positions and orders are frozen, so that most of this compares identities
+        state = (self.market.moment(self.now_msc), book.balance, tuple(book.positions.values()), tuple(book.active.values()))
+        if state != self._figured[0]:
+            self._figured = state, self._figures()
+        return self._figured[1]
+
+    def _figures(self) -> Figures:
         positions = self.book.positions.values()
         profit = self.account.rounded(sum(map(self.profit, positions), 0.0))
         assets = self.account.rounded(sum(map(self._collateral, positions), 0.0))

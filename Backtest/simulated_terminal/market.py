@@ -128,3 +128,6 @@ class Market(Protocol):
     @property
     def series(self) -> Mapping[str, Quoted]:
         """Each symbol's prices."""
+
+    def moment(self, now_msc: int) -> object:
+        """What is equal for as long as all quotes are the same."""

@@ -40,6 +40,10 @@ class ReplayMarket:
                 "no bars to replay" if start is None else f"no bars to replay from {start:%Y-%m-%d %H:%M}: the prices end before"
             )
 
+    def moment(self, now_msc: int) -> object:
+        """The time: prices are those of their moment."""
+        return now_msc
+
     def fingerprint(self) -> str:
         """Hex digits that are the same for the same prices and specifications only."""
         digest = hashlib.sha256()

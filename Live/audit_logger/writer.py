@@ -56,6 +56,7 @@ class AuditLogger(Asked):
         self._run_id: int | None = None
         self._db, self._spill = open_record(path, busy_seconds=busy_seconds, set_back=set_back)
         self._head: Head | None = None  # the newest row of the journal in the transaction that is open
+        self._put: dict[Slot, dict[int, tuple[Position, float | None]]] = {}  # the positions on record, as far as we have put them there
         self._durable: bool | None = None  # the transaction that is open, or was the last
 
     def tell_people(self, machine: Clock) -> None:
@@ -89,6 +90,7 @@ class AuditLogger(Asked):
         except BaseException as error:
             self._roll_back()
             self._head = None
+            self._put.clear()
             # OverflowError: a whole number that SQLite has no room for
             if isinstance(error, sqlite3.Error | OverflowError):
                 raise RecordFailed(f"the record {self.path} cannot be written: {error}") from error
@@ -200,12 +202,21 @@ class AuditLogger(Asked):
         self._add_once("trades", row, position_closed)
 
     def put_positions(self, slot: Slot, positions: Mapping[Position, float | None]) -> None:
-        """What we hold now, in place of what we held before; with each what it makes at its stop loss, where that is known."""
-        now = self._now()
+        """What we hold now, in place of what we held before; with each what it makes at its stop loss, where that is known.
+
+        What has not changed since the last time is left as it is: where many symbols trade at once, this is called after each order.
+        """
+        now, shown = self._now(), {held.ticket: (held, at_stop) for held, at_stop in positions.items()}
         with self.transaction(durable=False):
-            self._db.execute("DELETE FROM positions WHERE slot = ?", (str(slot),))
-            for held, at_stop in positions.items():
-                self._insert("positions", {**row_of_position(held, slot, now), "profit_at_stop": at_stop})
+            if slot not in self._put:
+                self._db.execute("DELETE FROM positions WHERE slot = ?", (str(slot),))
+            before = self._put.get(slot, {})
+            changed = before.keys() - {ticket for ticket, held in before.items() if shown.get(ticket) == held}
+            self._db.executemany("DELETE FROM positions WHERE slot = ? AND ticket = ?", [(str(slot), ticket) for ticket in changed])
+            for ticket, (held, at_stop) in shown.items():
+                if ticket in changed or ticket not in before:
+                    self._insert("positions", {**row_of_position(held, slot, now), "profit_at_stop": at_stop})
+            self._put[slot] = shown
 
     # everything else
 

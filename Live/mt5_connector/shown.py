@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from Live.model import AccountState, Deal, Magic, Position, Side, SymbolSpec, Ticket
 
 ToUtc = Callable[[float], datetime]
+KEPT = 50_000  # rows of orders and deals whose values are kept: each order looks at all that were made lately
 ENTRY_NAMES = {0: "IN", 1: "OUT", 2: "INOUT", 3: "OUT_BY"}
 
 
@@ -38,6 +40,7 @@ class Shown:
     positions: tuple[Position, ...]
 
 
+@lru_cache(KEPT, typed=True)
 def order_of(row: Any, *, active: bool) -> ShownOrder:
     """A row of orders_get (`active`) or history_orders_get."""
     return ShownOrder(
@@ -79,7 +82,7 @@ def position_of(row: Any, utc: ToUtc) -> Position:
 
 def deals_of(rows: Any, utc: ToUtc) -> tuple[Deal, ...]:
     """Rows of history_deals_get; money that only came or went is left out."""
-    return tuple(_deal_of(row, utc) for row in rows if row.type in (0, 1))
+    return tuple(_deal_of(row, utc(row.time)) for row in rows if row.type in (0, 1))
 
 
 def money_moved(rows: Any, after: int) -> float:
@@ -92,7 +95,8 @@ def taken_back(rows: Any) -> frozenset[int]:
     return frozenset(int(row.ticket) for row in rows if row.type in (13, 14))  # DEAL_TYPE_BUY_CANCELED, _SELL_CANCELED
 
 
-def _deal_of(row: Any, utc: ToUtc) -> Deal:
+@lru_cache(KEPT, typed=True)
+def _deal_of(row: Any, time: datetime) -> Deal:
     return Deal(
         ticket=Ticket(int(row.ticket)),
         order=int(row.order),
@@ -109,7 +113,7 @@ def _deal_of(row: Any, utc: ToUtc) -> Deal:
         reason=int(row.reason),
         magic=Magic(int(row.magic)),
         comment=row.comment,
-        time=utc(row.time),
+        time=time,
         epoch=int(row.time),
     )
 

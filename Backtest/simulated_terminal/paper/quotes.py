@@ -78,3 +78,7 @@ class LiveMarket:
 
     def __init__(self) -> None:
         self.series: dict[str, LiveQuotes] = {}
+
+    def moment(self, now_msc: int) -> object:  # noqa: ARG002 - quotes come when they come
+        """All quotes."""
+        return tuple(each.quote for each in self.series.values())
