@@ -18,9 +18,9 @@ expect.set_options(timeout=PATIENCE)  # else every expectation without a limit o
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
 
 
-@pytest.fixture(name="browser", scope="module")
+@pytest.fixture(name="browser", scope="session")
 def the_browser() -> Iterator[Browser]:
-    """One browser for all tests of a module."""
+    """One browser for all tests of a process."""
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield launched

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from keyring.backends.fail import Keyring as NoKeyring
 
 from Live.config import LiveConfig
+from tests.browsing import the_browser  # noqa: F401 - a fixture
 
 # What is drawn at random is drawn anew at every desk, so that something new is tried each day; in CI it is always the same,
 # so that a change is judged by what it changes.

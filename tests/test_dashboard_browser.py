@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from Live.audit_logger.outbox import Outbox, Standing
 from Live.dashboard.answers import LONGEST_SHOWN
 from Live.dashboard.routes import PAGES
-from tests.browsing import (  # noqa: F401 - fixtures
+from tests.browsing import (
     ADDRESSES,
     DESKTOP,
     PATIENCE,
@@ -24,7 +24,6 @@ from tests.browsing import (  # noqa: F401 - fixtures
     looking,
     needs_browser,
     patient_page,
-    the_browser,
 )
 from tests.dashboard_page import HOSTILE, ROOT, a_hostile_record, a_rich_record, serving
 from tests.sample_record import SampleRecord

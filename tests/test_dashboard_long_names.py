@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browsing import ADDRESSES, DESKTOP, PHONE, looking, needs_browser, the_browser  # noqa: F401 - fixtures
+from tests.browsing import ADDRESSES, DESKTOP, PHONE, looking, needs_browser
 from tests.dashboard_page import a_rich_record, serving
 from tests.sample_record import SampleRecord
 

@@ -119,9 +119,7 @@ def test_what_was_filled_and_is_put_down_as_not_done_is_told(status: str) -> Non
     ],
     ids=str,
 )
-def test_a_position_that_is_shown_and_forgotten_is_told(
-    now: tuple[int, ...], answers: list[tuple[int, ...] | None], forgets: bool
-) -> None:
+def test_a_position_that_is_shown_and_forgotten_is_told(now: tuple[int, ...], answers: list[tuple[int, ...] | None], forgets: bool) -> None:
     held = [SimpleNamespace(ticket=ticket) for ticket in now]
     on = stage(trader=SimpleNamespace(state=SimpleNamespace(positions=held)))
     on.conduct.held, on.conduct.shown = frozenset({3}), frozenset({3})

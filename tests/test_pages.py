@@ -17,7 +17,7 @@ from Backtest.study import heatmap
 from Live import drift_plot
 from Live.config import PROJECT_ROOT
 from Live.dashboard.drawing import Line, equity_picture, price_picture
-from tests.browsing import looking_alone, needs_browser, the_browser  # noqa: F401 - fixture
+from tests.browsing import looking_alone, needs_browser
 from tests.live_runs import eurusd
 
 SMA = PROJECT_ROOT / "Backtest" / "codes" / "sma_cross.py"

@@ -17,7 +17,7 @@ from Live.audit_logger.opening import open_record
 from Live.audit_logger.rows import row_of_deal, row_of_intent, row_of_position, storable, to_json
 from Live.clock import Clock
 from Live.errors import RecordFailed
-from Live.model import MOVES, AccountState, BarId, ClientOrderId, Deal, Intent, Position, Slot, Status
+from Live.model import MOVES, AccountState, BarId, ClientOrderId, Deal, Intent, Position, Slot, Status, Ticket
 from Live.redaction import redacted, redacted_json
 
 PUT_STATE = "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
@@ -56,7 +56,7 @@ class AuditLogger(Asked):
         self._run_id: int | None = None
         self._db, self._spill = open_record(path, busy_seconds=busy_seconds, set_back=set_back)
         self._head: Head | None = None  # the newest row of the journal in the transaction that is open
-        self._put: dict[Slot, dict[int, tuple[Position, float | None]]] = {}  # the positions on record, as far as we have put them there
+        self._put: dict[Slot, dict[Ticket, tuple[Position, float | None]]] = {}  # the positions on record, as far as we have put them there
         self._durable: bool | None = None  # the transaction that is open, or was the last
 
     def tell_people(self, machine: Clock) -> None:
