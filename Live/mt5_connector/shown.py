@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from Live.model import AccountState, Deal, Magic, Position, Side, SymbolSpec, Ticket
@@ -82,7 +82,8 @@ def position_of(row: Any, utc: ToUtc) -> Position:
 
 def deals_of(rows: Any, utc: ToUtc) -> tuple[Deal, ...]:
     """Rows of history_deals_get; money that only came or went is left out."""
-    return tuple(_deal_of(row, utc(row.time)) for row in rows if row.type in (0, 1))
+    at = cache(utc)  # those of one bar have one time
+    return tuple(_deal_of(row, at(row.time)) for row in rows if row.type in (0, 1))
 
 
 def money_moved(rows: Any, after: int) -> float:

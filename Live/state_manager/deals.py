@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from Live.audit_logger import AuditLogger
+from Live.audit_logger.writer import MONEY_DECIMALS
 from Live.model import OVER, UNSETTLED, Deal, Kind, Order, Position, Slot, Status, SymbolSpec, keys_in, order_key
 from Live.mt5_connector import MT5Connector
 from Live.net_account import NetAccount
@@ -195,9 +196,10 @@ class Deals:
             },
             tag=opener.intent.tag if opener else None,
         )
+        profit = round(deal.profit, MONEY_DECIMALS)
         log.info(
             "trade closed",
-            extra={"extra_data": {"symbol": deal.symbol, "side": made.side, "volume": deal.lots, "profit": deal.profit, "reason": reason}},
+            extra={"extra_data": {"symbol": deal.symbol, "side": made.side, "volume": deal.lots, "profit": profit, "reason": reason}},
         )
 
     def tag_of(self, position_id: int) -> object:
