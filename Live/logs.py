@@ -51,8 +51,8 @@ class _Terminal(Console):
 def setup_logging(config: LiveConfig, clock: Clock, *, console: bool = True, console_level: str | None = None) -> None:
     """Send what `LiveTrader`, `Live` and `Backtest` log to `LOG_DIR`/live_trader.log and, with `console`, to the console.
 
-    `console_level` keeps lines below it off the console only, so that a progress bar can be seen; other libraries are heard from WARNING on. A second call
-    takes the place of the first. Raises Misconfigured when the file cannot be written.
+    `console_level` keeps lines below it off the console only, so that a progress bar can be seen; other libraries are heard from
+    WARNING on. A second call takes the place of the first. Raises Misconfigured when the file cannot be written.
     """
     file = _file_handler(config)
     close_logging()
