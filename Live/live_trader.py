@@ -181,22 +181,11 @@ class LiveTrader:
         bridge = BacktestingBridge(
             strategy.cls, terminal=self.terminal.functions, backtest=strategy.backtest, params=self.params, strategy_id=self.strategy_id
         )
-        foresight = self.terminal.functions if hasattr(self.terminal.functions, "foresee") else None
-        replayed = self.terminal.functions if hasattr(self.terminal.functions, "further_columns") else None
-        self.desk = Desk(
-            self.config,
-            self.connector,
-            self.record,
-            self.state,
-            self.executor,
-            bridge,
-            self.slot,
-            self.timeframe,
-            self._switch,
-            self._heartbeat,
-            foresight,
-            replayed,
-        )
+        functions = self.terminal.functions
+        foresight = functions if hasattr(functions, "foresee") else None
+        replayed = functions if hasattr(functions, "further_columns") else None
+        parts = (self.config, self.connector, self.record, self.state, self.executor, bridge)
+        self.desk = Desk(*parts, self.slot, self.timeframe, self._switch, self._heartbeat, foresight, replayed)
         self.traders = {symbol: SymbolTrader(symbol, self.desk) for symbol in self.config.symbols}
         absent = self._recover()
         self._carry_out_again(absent)

@@ -24,7 +24,6 @@ from Live.outcomes import NOT_LET_IN, OUT_OF_STEP, SWITCHES
 
 log = logging.getLogger("LiveTrader")
 
-DAY = 86_400
 Interrupted = Callable[[], bool]
 T = TypeVar("T")
 # Matching is by identity, so a window this wide costs nothing and makes the server's time zone irrelevant.
@@ -36,10 +35,6 @@ PATIENCE = timedelta(minutes=5)
 
 class _ServerLost(Unreachable):
     """The terminal answers, and has no connection to its trade server."""
-
-
-def _never() -> bool:
-    return False
 
 
 class MT5Connector:
@@ -101,7 +96,7 @@ class MT5Connector:
 
     # connection
 
-    def connect(self, interrupted: Interrupted = _never) -> None:
+    def connect(self, interrupted: Interrupted = lambda: False) -> None:
         """Initialise, log in where the settings name an account, check that it is the right one, and select the symbols.
 
         A start waits a few seconds for the tick that tells the server's time, unless it is `interrupted`. Raises

@@ -15,14 +15,13 @@ from Live.errors import KillSwitch, Unreachable, WrongAccount
 from Live.explanations import how_to_explain
 from Live.holds import EVERYWHERE, Holds
 from Live.kill_switch import KillSwitchFile
-from Live.locks import hold_record
-from Live.model import BarId, ClientOrderId, Intent, Kind, Magic, Order, Quote, Side, Slot, Status, order_key
+from Live.model import ClientOrderId, Intent, Kind, Order, Quote, Slot, Status, order_key
 from Live.mt5_connector import MT5Connector
-from Live.mt5_connector.admission import REAL_ACCOUNT
 from Live.mt5_connector.answer import Answer
+from Live.order_executor.alone import own_intent, own_record, own_slot
 from Live.order_executor.settlement import Settlement
 from Live.order_executor.stops import has_stops, with_new_stops
-from Live.order_executor.telling import EXECUTED, KINDS, check_complete, checked, fields, told, waits_for
+from Live.order_executor.telling import EXECUTED, check_complete, checked, fields, told
 from Live.order_requests import (
     RETURN,
     TRADE_ACTION_DEAL,
@@ -102,8 +101,8 @@ class OrderExecutor:
     ) -> None:
         self._config, self._connector, self._clock = config, connector, connector.clock
         self._resources = ExitStack()
-        self._slot = slot or _own_slot(config, connector)
-        self._record = record or self._own_record()
+        self._slot = slot or own_slot(config, connector)
+        self._record = record or own_record(config, connector, self._slot, self._resources)
         self._kill_switch = kill_switch or KillSwitchFile.of(config)
         self._holds = Holds(self._record, self._slot, self._clock)
         self._settlement = Settlement(connector, self._record, self._slot)
@@ -139,7 +138,7 @@ class OrderExecutor:
         check_complete(order_request)
         order = self._record.order(client_order_id)
         if order is None:
-            self._record.add_intent(self._intent_of(order_request, ClientOrderId(client_order_id)))
+            self._record.add_intent(own_intent(order_request, ClientOrderId(client_order_id), self._slot, self._connector))
             order = self._known(client_order_id)
         if order.status is Status.PENDING:
             plan = self._plan(order.intent, order_request, gate, allow_retry=allow_retry)
@@ -390,43 +389,8 @@ class OrderExecutor:
 
     # the record
 
-    def _intent_of(self, request: Mapping[str, Any], order_id: ClientOrderId) -> Intent:
-        """An intent for a request that somebody made without one."""
-        kind = KINDS.get(request["action"]) or self._kind_of_deal(request)
-        side = Side.SELL if request.get("type", 0) % 2 else Side.BUY  # even numbers buy, whatever the kind of order
-        levels = (request.get("sl") or None, request.get("tp") or None)
-        bar = BarId(self._slot, request["symbol"], "", self._connector.server_now(), self._clock.now())
-        limit, stop = waits_for(request)
-        return Intent(order_id, bar, kind, "0", side, None, *levels, ticket_of(request), limit=limit, stop=stop)
-
-    def _kind_of_deal(self, request: Mapping[str, Any]) -> Kind:
-        ticket = ticket_of(request)
-        if ticket is None:
-            return Kind.ENTRY
-        held = next((held for held in self._connector.all_positions(request["symbol"]) if held.ticket == ticket), None)
-        return Kind.PARTIAL if held is not None and request["volume"] < held.lots else Kind.EXIT
-
     def _known(self, order_id: str) -> Order:
         order = self._record.order(order_id)
         if order is None:
             raise LookupError(f"order {order_id} was recorded and is gone")
         return order
-
-    def _own_record(self) -> AuditLogger:
-        config, account = self._config, self._connector.account()
-        hold_record(self._resources, config.audit_db_path)
-        record = AuditLogger(config.audit_db_path, self._clock, secrets=config.secrets)
-        self._resources.callback(record.close)
-        who = {"slot": str(self._slot), "login": account.login, "server": account.server, "strategy_id": self._slot.strategy_id}
-        what = dict.fromkeys(("strategy_file", "strategy_class", "strategy_sha256"), "") | {"params": "{}", "versions": "{}"}
-        mode = "DRY" if config.dry_run else "REAL" if account.trade_mode == REAL_ACCOUNT else "DEMO"
-        terminal = "simulated" if self._connector.simulated else "native"
-        money = {"initial_balance": account.balance, "settings": to_json(config.public())}
-        record.start_run({**who, **what, **money, "mode": mode, "terminal": terminal})
-        return record
-
-
-def _own_slot(config: LiveConfig, connector: MT5Connector) -> Slot:
-    """Who we are on the account that the terminal is logged in to."""
-    account = connector.account()
-    return Slot(account.login, account.server, config.strategy_id or "manual", Magic(config.magic_number))

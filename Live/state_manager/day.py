@@ -7,7 +7,8 @@ from Live.alert_kinds import Day, daily_summary
 from Live.audit_logger import AuditLogger
 from Live.model import AccountState, Slot
 from Live.mt5_connector import MT5Connector
-from Live.mt5_connector.connector import DAY
+
+DAY = 86_400
 
 
 class BrokersDay:

@@ -34,36 +34,13 @@ from Live.mt5_connector.outage import FLAP_WINDOW, LOST, unsteady_seconds
 from Live.mt5_connector.shown import ShownOrder
 from Live.net_book import level_conflict, loosens
 from Live.pause import PauseFile
-from Live.risk import (
-    Denial,
-    Facts,
-    LineHolds,
-    MaxDailyLoss,
-    MaxDailyTrades,
-    MaxFailuresInARow,
-    MaxOrdersPerMinute,
-    MaxPositions,
-    MaxPositionSize,
-    MaxQuoteAge,
-    MaxSpread,
-    Measured,
-    NetExplained,
-    NoStopOut,
-    NoStrangers,
-    NotHeld,
-    NothingUnsettled,
-    OpenToSide,
-    QuarantineOver,
-    SameLevels,
-    TradingSwitchedOn,
-    first_denial,
-    measured,
-)
+from Live.risk import Denial, Facts, Measured, first_denial, measured
 from Live.state_manager.by_broker import ByBroker
 from Live.state_manager.cover import Bare, Cover
 from Live.state_manager.day import BrokersDay
 from Live.state_manager.deals import GIVEN_UP, Deals
 from Live.state_manager.doubts import LOOKS, SECONDS_BETWEEN_LOOKS, Doubts
+from Live.state_manager.rules import rules_of
 from Live.state_manager.strangers import Strangers
 from Live.trade_book import account_of, open_trade, waiting_order
 
@@ -103,26 +80,7 @@ class StateManager:
         self._cover, self._bare = Cover(record, slot, self._deals), list[Bare]()
         self._by_broker = ByBroker(connector, record, self._deals, self.holds)
         self._doubts = Doubts(connector, self._deals, self.holds)
-        self._rules = (
-            TradingSwitchedOn(),
-            QuarantineOver(),
-            LineHolds(),
-            NothingUnsettled(),
-            NotHeld(),
-            NoStrangers(),
-            NetExplained(),
-            SameLevels(),
-            NoStopOut(),
-            OpenToSide(),
-            MaxFailuresInARow(config.max_failures_in_a_row),
-            MaxQuoteAge(config.max_quote_age_seconds),
-            MaxDailyTrades(config.max_daily_trades),
-            MaxDailyLoss(config.max_daily_loss_pct),
-            MaxPositions(config.max_positions),
-            MaxPositionSize(config.max_position_size),
-            MaxSpread(config.max_spread_points),
-            MaxOrdersPerMinute(config.max_orders_per_minute),
-        )
+        self._rules = rules_of(config)
         # on an account of our own nothing is in flight once a process has died
         own = connector.simulated or connector.paper
         self._settle = 0.0 if own else max(connector.spec(symbol).settle_seconds for symbol in config.symbols)
