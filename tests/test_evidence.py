@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from Live.model import MOVES, BarId, Deal, Intent, Kind, Magic, Position, Side, Slot, Status, Ticket, client_order_id, order_key
 from Live.mt5_connector.shown import Shown, ShownOrder
-from Live.order_executor.evidence import Evidence, by_key, by_tickets, carries, conclusion, lookalikes
+from Live.order_executor.evidence import Evidence, by_key, by_tickets, carries, conclusion, contradicts, lookalikes
 
 NOW = datetime(2018, 2, 5, tzinfo=UTC)
 SLOT = Slot(12345678, "Demo-Server", "sma_cross", Magic(123456))
@@ -115,6 +115,30 @@ def test_a_fingerprint_needs_neither_a_magic_number_nor_tickets_that_ascend(lost
 )
 def test_a_fingerprint_fits_nothing_else(other: dict[str, Any]) -> None:
     assert lookalikes(shown(replace(BLANK, **other)), ENTRY, 0.1, before=EARLIER) == frozenset()
+
+
+REQUEST = {"sl": 1.09, "tp": 1.12}
+
+
+@pytest.mark.parametrize(
+    ("levels", "request_", "other"),
+    [
+        ({"sl": 1.09, "tp": 1.12}, REQUEST, False),
+        ({"sl": 1.0900000000000003, "tp": 1.12}, REQUEST, False),  # as a server has read it
+        ({}, {"sl": 0.0, "tp": 0.0}, False),
+        ({}, {}, False),
+        ({}, REQUEST, True),
+        ({"sl": 1.09}, REQUEST, True),
+        ({"tp": 1.12}, {}, True),
+        ({"sl": 1.08, "tp": 1.12}, REQUEST, True),
+        ({"sl": 1.09}, {"position": 50}, False),  # a close, shown with the levels of its position
+    ],
+    ids=str,
+)
+def test_an_order_with_other_levels_than_were_asked_for_contradicts(
+    levels: dict[str, float], request_: dict[str, Any], *, other: bool
+) -> None:
+    assert contradicts(replace(BLANK, **levels), request_) is other  # type: ignore[arg-type]
 
 
 # what does it prove?

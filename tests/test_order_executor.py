@@ -402,6 +402,16 @@ def test_two_orders_with_the_same_fingerprint_need_a_person(desk: Desk) -> None:
     assert [severity for severity, _ in desk.events("UNRESOLVED")] == ["CRITICAL"]
 
 
+def test_an_order_with_the_fingerprint_and_other_levels_needs_a_person(desk: Desk) -> None:
+    desk.terminal.faults.append(answer_lost(comment="", tp=1.3))
+    desk.buy()
+    desk.wait(60)
+    assert desk.status() is Status.UNRESOLVED
+    [(severity, text)] = desk.events("UNRESOLVED")
+    assert severity == "CRITICAL"
+    assert "has other levels than were asked for" in text
+
+
 @pytest.mark.parametrize(
     "other",
     [{"magic": 7}, {"type": 1}, {"volume": 0.2}, {"comment": order_key("another")}],

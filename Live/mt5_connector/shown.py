@@ -29,6 +29,8 @@ class ShownOrder:
     magic: Magic
     comment: str
     kind: int = 0  # ORDER_TYPE_*
+    sl: float = 0.0  # as it was asked for, 0.0: none
+    tp: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ def order_of(row: Any, *, active: bool) -> ShownOrder:
         magic=Magic(int(row.magic)),
         comment=row.comment,
         kind=int(row.type),
+        sl=row.sl,
+        tp=row.tp,
     )
 
 

@@ -1,8 +1,10 @@
 """What the terminal shows of one order, and what that proves (pure)."""
 
+import math
 import re
-from collections.abc import Collection, Set
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
+from typing import Any
 
 from Live.model import Deal, Intent, Side, Status, order_key
 from Live.mt5_connector.shown import Shown, ShownOrder
@@ -95,6 +97,15 @@ def lookalikes(shown: Shown, intent: Intent, lots: float, before: Collection[int
         and (netting or order.position_id in ((intent.position,) if intent.position else (0, order.ticket)))
         and not _OTHER_KEY.match(order.comment)
     )
+
+
+def contradicts(found: ShownOrder, request: Mapping[str, Any]) -> bool:
+    """Whether an order that looks like an entry was asked for with other levels than the request has: it may be another program's.
+
+    A close has none, and a server may show those of its position with it.
+    """
+    asked = ((found.sl, request.get("sl")), (found.tp, request.get("tp")))
+    return not request.get("position") and not all(math.isclose(has, wanted or 0.0, rel_tol=1e-9) for has, wanted in asked)
 
 
 def carries(comment: str, key: str) -> bool:

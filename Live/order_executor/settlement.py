@@ -13,7 +13,7 @@ from Live.model import MOVES, Intent, Kind, Order, Slot, Status
 from Live.mt5_connector import MT5Connector
 from Live.mt5_connector.connector import WINDOW
 from Live.mt5_connector.shown import Shown
-from Live.order_executor.evidence import Evidence, by_key, by_tickets, conclusion, lookalikes, on_its_side
+from Live.order_executor.evidence import Evidence, by_key, by_tickets, conclusion, contradicts, lookalikes, on_its_side
 
 log = logging.getLogger("LiveTrader")
 
@@ -159,15 +159,19 @@ class Settlement:
             self._record.event("UNRESOLVED", text, severity="CRITICAL", details=facts)
 
     def _by_fingerprint(self, order: Order, shown: Shown) -> Evidence:
-        """An order without a readable comment that can only be this one. Two that could be need a person."""
+        """An order without a readable comment that can only be this one. Two that could be, or one that asks for something else, need a
+        person."""
         sent = self._record.request_sent(order.intent.order_id)
         if not order.volume or "before" not in sent:
             return NOTHING
         found = lookalikes(shown, order.intent, order.volume, sent["before"], netting=self._connector.netting)
         found = frozenset(ticket for ticket in found if self._record.order_by_ticket(self._slot, ticket) is None)
-        if len(found) > 1 and order.status is Status.UNKNOWN:
-            self._leave_to_a_person(order, f"orders {', '.join(map(str, sorted(found)))} could each be it", tickets=sorted(found))
-        return by_tickets(shown, found) if len(found) == 1 else NOTHING
+        other = [each for each in shown.orders if each.ticket in found and contradicts(each, sent["request"])]
+        if order.status is Status.UNKNOWN and (len(found) > 1 or other):
+            several = f"orders {', '.join(map(str, sorted(found)))} could each be it"
+            why = several if len(found) > 1 else f"order {min(found)} could be it, and has other levels than were asked for"
+            self._leave_to_a_person(order, why, tickets=sorted(found))
+        return by_tickets(shown, found) if len(found) == 1 and not other else NOTHING
 
     def _level_is_set(self, order: Order) -> bool:
         wanted: Mapping[str, Any] = order.request or {}

@@ -368,6 +368,8 @@ class Stage:
             ends.pop()  # the prices have ended before that run had begun to decide
         if ends[-1:] in ([4], [5]):
             found.add("a person must look at the account")
+        if ends[-1:] == [4]:
+            found.add("no trader may begin")
         return frozenset(found)
 
     def leaked(self) -> list[str]:

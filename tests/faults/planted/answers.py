@@ -139,12 +139,17 @@ BUGS = (
         (
             edit(
                 SETTLEMENT + "_by_fingerprint",
-                "if len(found) > 1 and order.status is Status.UNKNOWN:",
-                "if False:",
-                "by_tickets(shown, found) if len(found) == 1 else NOTHING",
+                "(len(found) > 1 or other)",
+                "False",
+                "by_tickets(shown, found) if len(found) == 1 and not other else NOTHING",
                 "by_tickets(shown, {max(found)}) if found else NOTHING",
             ),
         ),
+    ),
+    Bug(
+        "candidate with other levels",
+        "takes an order whose comment is lost for its own that was asked for with other levels",
+        (edit(SETTLEMENT + "_by_fingerprint", 'if each.ticket in found and contradicts(each, sent["request"])', "if False"),),
     ),
     Bug(
         "candidate from before",

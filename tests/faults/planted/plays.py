@@ -85,8 +85,14 @@ PLAYS: Mapping[str, Case | Cell] = {
         after(0.0, "comment_changed", how="blank"),
         at_point("answer order_send/entry", "hand_opens", magic=0, lots=0.01, side=0, by="a program"),
     ),
+    "candidate with other levels": play(
+        "entry", at_send(1, "not_delivered"), at_point("answer order_send/entry", "hand_opens", magic=0, lots=0.01, side=0, by="a program")
+    ),
     "candidate from before": play(
-        "entry", at_send(1, "not_delivered"), at_point("call order_check", "hand_opens", magic=0, lots=0.01, side=0, by="a program")
+        "entry",
+        at_send(1, "not_delivered"),
+        at_point("call order_check", "hand_opens", magic=0, lots=0.01, side=0, by="a program"),
+        levels=False,
     ),
     "removed, so not filled": trading("waiting", at_point("call order_send/remove", "suspended", seconds=1500.0), calendar="wild", walk=4),
     "late fill not told": play("entry", at_send(1, "executed_late", seconds=100.0)),
