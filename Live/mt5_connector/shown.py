@@ -9,7 +9,7 @@ from typing import Any
 from Live.model import AccountState, Deal, Magic, Position, Side, SymbolSpec, Ticket
 
 ToUtc = Callable[[float], datetime]
-KEPT = 50_000  # rows of orders and deals whose values are kept: each order looks at all that were made lately
+KEPT = 10_000  # rows of orders and deals whose values are kept: each order looks at all that were made lately
 ENTRY_NAMES = {0: "IN", 1: "OUT", 2: "INOUT", 3: "OUT_BY"}
 
 
