@@ -91,7 +91,7 @@ def different() -> Iterator[str]:
 
     from Backtest.bars import builtin_prices
     from Backtest.strategies import DEFAULTS
-    from tests.test_session import Recorder, session_of, stepped
+    from tests.session_truth import Recorder, session_of, stepped
     from tests.waiting_strategies import BreakoutButNotTooFar, HalfAndBreakEven, Straddle, TakingProfitWithAnOrder
 
     frame = builtin_prices("EURUSD").iloc[1000:1120]

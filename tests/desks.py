@@ -13,12 +13,19 @@ from Live.model import ClientOrderId, Magic, Order, Position, Side, Slot, Status
 from Live.mt5_connector import MT5Connector
 from Live.order_executor import OrderExecutor
 from Live.order_requests import Label, Levels, Market, close_request, entry_request, protect_request
+from Live.outcomes import RETCODES, Outcome, Retry, verdict_of
 from Live.state_manager import StateManager
 from tests.faulty_terminal import FaultyTerminal, Request
 from tests.live_runs import settings as live_settings
 from tests.simulated_terminal.terminals import ALL, H1, bars, flat, symbol
 
 BOUGHT = "an id of the caller"
+SUCCESS = (1, "Success")
+TOO_MANY = 10024
+PERMANENT = [
+    code for code in RETCODES if verdict_of(code, SUCCESS).outcome is Outcome.REFUSED and verdict_of(code, SUCCESS).retry is Retry.NO
+]
+READS = ["orders_get", "history_orders_get", "history_deals_get", "positions_get", "terminal_info", "account_info"]
 INSTANT_EXECUTION, MARKET_EXECUTION = 1, 2
 
 

@@ -21,7 +21,7 @@ from Live.errors import Unreachable
 from Live.indicators import INDICATORS
 from Live.model import BarId, Kind, Magic, Side, Slot, client_order_id
 from tests.many_strategies import Averages, Bracketed, LongOrFlat, Reversing
-from tests.test_session import bars_of, recorded
+from tests.session_truth import bars_of, recorded
 
 START = pd.Timestamp("2017-06-01")
 

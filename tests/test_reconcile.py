@@ -14,7 +14,7 @@ from Live.__main__ import main
 from Live.audit_logger import AuditLogger
 from Live.locks import hold_record
 from Live.model import Status, order_key
-from tests.test_audit_logger import SLOT, StoppedClock, intent, rows
+from tests.fresh_record import SLOT, StoppedClock, intent, rows
 
 STRATEGY = """
 from backtesting import Strategy

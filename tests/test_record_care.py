@@ -13,12 +13,7 @@ from Live.__main__ import main
 from Live.audit_logger import AuditLogger
 from Live.audit_logger.spill import noted_head, spill_of
 from Live.model import Status
-from tests.test_audit_logger import DEAL, RUN, SLOT, changed_by_hand, filled, intent, opened, rows, trade
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "audit.db"
+from tests.fresh_record import DEAL, RUN, SLOT, changed_by_hand, filled, intent, opened, rows, the_path, trade  # noqa: F401 - fixtures
 
 
 @pytest.fixture
