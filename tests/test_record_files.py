@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from Live.audit_logger import AuditLogger
+from Live.audit_logger import AuditLogger, check_record
 from Live.audit_logger.writer import SCHEMA_VERSION
 from Live.errors import Misconfigured
 from tests.fresh_record import BAR, PRICES, RUN, SLOT, changed_by_hand, filled, intent, opened, rows, the_path, the_record  # noqa: F401 - fixtures
@@ -166,3 +166,19 @@ def test_an_empty_file_becomes_a_record(path: Path) -> None:
     opened(path).close()
     assert rows(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
     assert rows(path, "PRAGMA journal_mode") == [("wal",)]
+
+
+def test_a_record_that_was_being_made_when_the_machine_died_is_begun_anew(path: Path, tmp_path: Path) -> None:
+    unfinished = tmp_path / "unfinished.db"
+    with contextlib.closing(sqlite3.connect(unfinished, isolation_level=None)) as db:
+        db.execute("PRAGMA cache_size = 1")
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("CREATE TABLE filler (text)")
+        db.executemany("INSERT INTO filler VALUES (?)", [("x" * 4_000,)] * 50)  # some pages are in the file before the end
+        path.parent.mkdir()
+        for ending in ("", "-journal"):
+            path.with_name(path.name + ending).write_bytes(unfinished.with_name(unfinished.name + ending).read_bytes())
+    check_record(path)
+    opened(path).close()
+    assert rows(path, "SELECT count(*) FROM runs") == [(0,)]
+    assert rows(path, "SELECT name FROM sqlite_schema WHERE name = 'filler'") == []

@@ -39,6 +39,9 @@ _SENTENCES = {
     "SQLITE_IOERR": "its disk cannot be read or written ({error}); keep the file, and look after the disk",
 }
 
+# A record has such a journal only while it is being made: later on it has a write-ahead log.
+HALF_MADE = "SQLITE_READONLY_ROLLBACK"
+
 
 class _Unusable(Exception):
     """Why a file cannot be the record, and what to do."""
@@ -60,6 +63,8 @@ def check_record(path: Path, *, lost_rows: bool = False) -> None:
             _check_owner(db)
             lost = head is not None and _has_lost(db, head)
     except (OSError, sqlite3.Error, _Unusable) as error:
+        if head is None and getattr(error, "sqlite_errorname", "") == HALF_MADE:
+            return  # whoever writes to it begins anew
         raise Misconfigured(f"AUDIT_DB_PATH={path} cannot be used as the record: {_reason(error)}") from error
     if lost and head is not None:
         raise NeedsPerson(_set_back(path, head))

@@ -109,10 +109,11 @@ def _traded_on(folder: Path, seed: int) -> Iterator[str]:
     code, terminal = trade(folder, seed)
     if code != 0:
         yield f"the trader after the cut ended with exit code {code}"
+    looked = terminal.looked  # by the trader
     lists = {name: list(getattr(terminal, name)(*((1, 2**31 - 1) if name.startswith("history") else ()))) for name in LISTS}
     with closing(Record(folder / RECORD)) as record:
         yield from record.faults()
-        yield from Ledger(lists, MAGIC, looked=terminal.looked, netting=False).breaches(record)
+        yield from Ledger(lists, MAGIC, looked=looked, netting=False).breaches(record)
 
 
 # the run
