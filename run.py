@@ -96,7 +96,8 @@ def runs(program: str) -> bool:
 def command(verb: str, extra: "list[str]") -> "tuple[list[str], dict[str, str]]":
     """The command line of a verb, and the environment that it needs on top of ours."""
     if verb == "test":
-        return [str(PYTHON), "-m", "pytest", "-n", "auto", *extra], {}
+        workers = (os.cpu_count() or 1) + 1  # some tests only wait: for a quarantine, a lock, a page
+        return [str(PYTHON), "-m", "pytest", "-n", str(workers), *extra], {}
     # The folder stays the user's, so that their relative paths mean what they say; the modules are found by PYTHONPATH.
     found = {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
     if verb == "backtest":
