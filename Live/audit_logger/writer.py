@@ -211,11 +211,10 @@ class AuditLogger(Asked):
             if slot not in self._put:
                 self._db.execute("DELETE FROM positions WHERE slot = ?", (str(slot),))
             before = self._put.get(slot, {})
-            changed = before.keys() - {ticket for ticket, held in before.items() if shown.get(ticket) == held}
-            self._db.executemany("DELETE FROM positions WHERE slot = ? AND ticket = ?", [(str(slot), ticket) for ticket in changed])
-            for ticket, (held, at_stop) in shown.items():
-                if ticket in changed or ticket not in before:
-                    self._insert("positions", {**row_of_position(held, slot, now), "profit_at_stop": at_stop})
+            old = [(str(slot), ticket) for ticket, known in before.items() if shown.get(ticket) != known]
+            self._db.executemany("DELETE FROM positions WHERE slot = ? AND ticket = ?", old)
+            for held, at_stop in (known for ticket, known in shown.items() if before.get(ticket) != known):
+                self._insert("positions", {**row_of_position(held, slot, now), "profit_at_stop": at_stop})
             self._put[slot] = shown
 
     # everything else
