@@ -1,6 +1,7 @@
 """What every test shares: none sees the settings of the machine that it runs on, or its keyring, and none fails by the clock."""
 
 import os
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -48,6 +49,17 @@ def _name(item: pytest.Item) -> str:
 def _is_left_out(case: pytest.Item, number: int) -> bool:
     every = case.get_closest_marker("every")
     return case.get_closest_marker("long") is not None or (every is not None and number % every.args[0] > 0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _a_machine_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Traders of other processes of the tests have accounts of the same numbers: the locks of a machine are in its folder for what
+    does not last, and children take that over."""
+    folder = str(tmp_path_factory.mktemp("machine"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -3,7 +3,6 @@
 import json
 import logging
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,12 +24,6 @@ from tests.simulated_terminal.paper_terminals import Watched, paper
 from tests.simulated_terminal.terminals import deal, done
 
 NO_WAITING = 1e12  # a replay that takes exactly as long as is slept, and no real time
-
-
-@pytest.fixture(autouse=True)
-def _a_machine_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests beside this one trade paper accounts of the same number: locks are in the machine's folder for what does not last."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 class InAndOut(Strategy):
