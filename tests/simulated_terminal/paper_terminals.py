@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from Backtest.simulated_terminal import AccountSpec, SimulatedTerminal
+from Backtest.simulated_terminal import AccountSpec, SimulatedTerminal, SymbolSpec
 from Backtest.simulated_terminal.paper import PaperTerminal, paper_account
+from tests.simulated_terminal.terminals import Row, terminal
 
 LOGIN = 77_000_001
 NOT_CONNECTED, LOST = (-10004, "No IPC connection"), (-10001, "IPC send failed")
+HOUR = 3600
 
 
 class Watched:
@@ -56,3 +58,12 @@ def paper(
     made = PaperTerminal(source, spec, now=inner.clock.now, state_file=state_file, **more)
     assert not initialized or made.initialize()
     return made
+
+
+def prices(*each: float) -> list[Row]:
+    """One bar of one price for each."""
+    return [(price,) * 4 for price in each]
+
+
+def watched(*each: float, spec: SymbolSpec | None = None, account: AccountSpec | None = None) -> Watched:
+    return Watched(terminal(prices(*each), spec, account))
