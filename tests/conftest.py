@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import keyring
 import pytest
@@ -52,11 +53,11 @@ def _is_left_out(case: pytest.Item, number: int) -> bool:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _a_machine_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _a_machine_of_its_own() -> Iterator[None]:
     """Traders of other processes of the tests have accounts of the same numbers: the locks of a machine are in its folder for what
     does not last, and children take that over."""
-    folder = str(tmp_path_factory.mktemp("machine"))
-    with pytest.MonkeyPatch.context() as patch:
+    with tempfile.TemporaryDirectory(prefix="machine_") as folder, pytest.MonkeyPatch.context() as patch:
+        Path(folder).chmod(0o755)  # for tests that are nobody for a while
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", folder)
         yield
