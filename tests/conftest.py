@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 import keyring
@@ -56,6 +57,7 @@ def _is_left_out(case: pytest.Item, number: int) -> bool:
 def _a_machine_of_its_own() -> Iterator[None]:
     """Traders of other processes of the tests have accounts of the same numbers: the locks of a machine are in its folder for what
     does not last, and children take that over."""
+    get_temp_dir()  # what multiprocessing clears away at the very end is not in ours, which is gone by then
     with tempfile.TemporaryDirectory(prefix="machine_") as folder, pytest.MonkeyPatch.context() as patch:
         Path(folder).chmod(0o755)  # for tests that are nobody for a while
         patch.setenv("TMPDIR", folder)
