@@ -1,7 +1,7 @@
 """What is to be thought of the bars that a terminal serves (pure): can they be true, were they otherwise before, is one missing."""
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -68,17 +68,20 @@ def visible(bar: Bar) -> tuple[float, ...]:
     return (bar.open, bar.high, bar.low, bar.close, float(bar.volume))
 
 
-def gaps(times: Sequence[int], steps: Timeframe, known: Collection[int]) -> Iterator[tuple[int, int]]:
+def gaps(times: Sequence[int], steps: Timeframe, all_known: Callable[[], Collection[int]]) -> Iterator[tuple[int, int]]:
     """Where bars are missing that there should be: the opens of the bars on both sides.
 
-    A broker's hours are learned from the bars that are `known`: a bar is missed where most of the same time of the same
+    A broker's hours are learned from the bars that are known, and asked for only where there is a gap: a bar is missed where most of the same time of the same
     weekday had one; where fewer than two such days are known, most of the same time of other working days. A gap around a
     Saturday is then taken for a weekend.
     """
     if steps.seconds > DAY:
         return  # weeks and months are never missing as a whole, and some brokers begin them otherwise
     wide = [(one, other) for one, other in pairwise(times) if steps.next_open(one) < other]
-    first = min(known, default=0) if wide else 0
+    if not wide:
+        return
+    known = all_known()
+    first = min(known, default=0)
     for one, other in wide:
         weekend = (one - SATURDAY) // WEEK != (other - SATURDAY) // WEEK
         if any(_is_expected(time, known, first, weekend=weekend) for time in _between(one, other, steps)):

@@ -1,7 +1,7 @@
 """Looks at what a terminal serves before it is decided upon, and puts down what was otherwise than before: nothing is decided again."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
 from Backtest.decisions import Bar
@@ -12,6 +12,7 @@ log = logging.getLogger("LiveTrader")
 
 MOST_EVENTS = 10  # of one kind at once; the rest is counted in one more
 SHOWN = 3  # faults in a sentence
+KEPT = 64  # decided bars that are kept in memory: those before them are on record, and a terminal is asked for a few at a time
 
 
 class BarWatch:
@@ -19,7 +20,10 @@ class BarWatch:
 
     def __init__(self, symbol: str, desk: Desk) -> None:
         self._symbol, self._desk = symbol, desk
-        self._seen: dict[int, Bar] = {}
+        self._first = 0  # the open of the first bar of the history
+        self._seen: dict[int, Bar] = {}  # from `_since` on; what is older is on record
+        self._since = 0
+        self._last: int | None = None  # the newest bar that was decided, when bars were last forgotten
         self._newest: int | None = None  # the open of the newest of them
         self._moved = set[int]()  # opens of bars that were not decided because the server's clock had changed
         self._refused = ""
@@ -37,6 +41,7 @@ class BarWatch:
         """Put down what a strategy is warmed up with: so its decisions can be made again from the record alone."""
         desk, steps = self._desk, self._desk.timeframe
         first = history[0].epoch if history else desk.connector.server_now()
+        self._first = self._since = first
         self._seen = desk.record.seen_bars(desk.slot, self._symbol, steps.name, first)
         oldest = min(self._seen, default=None)
         self._newest = max(self._seen, default=None)
@@ -47,7 +52,7 @@ class BarWatch:
             spec = asdict(desk.connector.spec(self._symbol))
             desk.record.add_warm_up(desk.slot, self._symbol, steps.name, history, spec)
             self._note(history)
-            missing = list(gaps([bar.epoch for bar in history], steps, self._seen.keys()))
+            missing = list(gaps([bar.epoch for bar in history], steps, self._all_seen))
             if missing:
                 places = ", ".join(f"between {told(one)} and {told(other)}" for one, other in missing[-SHOWN:])
                 text = f"the history of {len(history):,} bars misses some in {len(missing)} places, the newest {places}"
@@ -58,7 +63,7 @@ class BarWatch:
         newest = self._newest
         self._compare([bar for bar in bars if newest is not None and bar.epoch <= newest])
         fresh = [bar.epoch for bar in bars if newest is None or bar.epoch > newest]
-        for one, other in gaps([*([] if newest is None else [newest]), *fresh], self._desk.timeframe, self._seen.keys()):
+        for one, other in gaps([*([] if newest is None else [newest]), *fresh], self._desk.timeframe, self._all_seen):
             text = f"no bar between {told(one)} and {told(other)}, where this broker usually has one"
             self._event("BARS_MISSING", "WARNING", text, before=one, after=other)
         self._note(bars)
@@ -66,6 +71,7 @@ class BarWatch:
     def decidable(self, new: Sequence[Bar], last: int | None) -> list[Bar]:
         """The new bars without those that were decided under another hour; each such bar is an event, once."""
         steps = self._desk.timeframe
+        self._forget(last)
         moved = off_calendar(new, last, steps)
         for bar in moved:
             if bar.epoch not in self._moved:
@@ -80,9 +86,29 @@ class BarWatch:
         if bars:
             self._newest = max(bars[-1].epoch, self._newest or bars[-1].epoch)
 
+    def _all_seen(self) -> Collection[int]:
+        self._recall(self._first)
+        return self._seen.keys()
+
+    def _recall(self, since: int) -> None:
+        desk = self._desk
+        self._seen = desk.record.seen_bars(desk.slot, self._symbol, desk.timeframe.name, since) | self._seen
+        self._since = min(since, self._since)
+
+    def _forget(self, last: int | None) -> None:
+        """Of the bars that are decided, and so on record, keep the newest; `last` is the newest one."""
+        if last == self._last or last is None or len(self._seen) <= 2 * KEPT:
+            return
+        self._last = last
+        for epoch in sorted(epoch for epoch in self._seen if epoch <= last)[:-KEPT]:
+            del self._seen[epoch]
+        self._since = min(self._seen)
+
     def _compare(self, bars: Sequence[Bar]) -> None:
         desk = self._desk
-        late = [bar for bar in bars if bar.epoch not in self._seen]
+        if bars and bars[0].epoch < self._since:
+            self._recall(bars[0].epoch)
+        late = [bar for bar in bars if bar.epoch not in self._seen and bar.epoch not in self._moved]
         revised = [(self._seen[bar.epoch], bar) for bar in bars if bar.epoch in self._seen and is_revised(self._seen[bar.epoch], bar)]
         if not late and not revised:
             return

@@ -71,7 +71,7 @@ def hours(days: int, *, weekend: bool = False, until: int = 24) -> list[int]:
 
 def missing(times: list[int], *left_out: int) -> list[tuple[int, int]]:
     kept = [time for time in times if time not in left_out]
-    return list(gaps(kept, H1, set(kept)))
+    return list(gaps(kept, H1, lambda: set(kept)))
 
 
 def test_weekends_and_nights_are_not_missed() -> None:
@@ -100,10 +100,10 @@ def test_where_too_little_is_known_nothing_is_missed() -> None:
 
 def test_weeks_and_months_are_never_missing() -> None:
     week = 7 * 86_400
-    assert list(gaps([MONDAY, MONDAY + 3 * week], timeframe("W1"), {MONDAY})) == []
+    assert list(gaps([MONDAY, MONDAY + 3 * week], timeframe("W1"), lambda: {MONDAY})) == []
 
 
 @pytest.mark.parametrize(("symbol", "steps", "most"), [("EURUSD", "H1", 12), ("GOOG", "D1", 80)])
 def test_real_prices_miss_little_but_holidays(symbol: str, steps: str, most: int) -> None:
     times: list[Any] = [int(time.timestamp()) for time in builtin_prices(symbol).index]
-    assert len(list(gaps(times, timeframe(steps), set(times)))) <= most
+    assert len(list(gaps(times, timeframe(steps), lambda: set(times)))) <= most

@@ -238,3 +238,29 @@ def test_the_history_of_the_first_run_is_on_record_bar_by_bar(tmp_path: Path) ->
     assert [row["close"] for row in seen] == BARS["Close"].iloc[: len(seen)].tolist()
     [warm_up] = ran.rows("SELECT bars, first_epoch, last_epoch, spec ->> 'contract_size' AS contract FROM warm_ups")
     assert warm_up == {"bars": len(seen), "first_epoch": EPOCHS[0], "last_epoch": seen[-1]["bar_epoch"], "contract": 100_000.0}
+
+
+def test_a_bar_that_is_served_again_long_after_its_decision_is_compared_with_the_record(tmp_path: Path) -> None:
+    bars = eurusd(400, 1000)
+    epoch = int(bars.index[100].timestamp())
+
+    def everything_again(rates: Any) -> Any:
+        """What a terminal serves that has just loaded its history anew: one old bar is revised, and an older one is not."""
+        at = rates["time"] == epoch
+        rates["high"][at] += 0.01
+        return rates
+
+    kept: list[int] = []
+
+    def on_turn(trader: LiveTrader) -> None:
+        kept.append(len(trader.traders["EURUSD"]._watch._seen))
+        if trader.bars == 300:
+            trader.terminal.functions.alter = everything_again
+            trader.traders["EURUSD"]._watch.compare(trader.connector.closed_bars("EURUSD", trader.timeframe, 5_000)[0])
+
+    ran = run(tmp_path, {}, prices=bars, on_turn=on_turn)
+    [event] = events(ran, "DATA_REVISED")
+    assert event["details"]["before"]["epoch"] == epoch
+    assert not events(ran, "BAR_LATE")
+    assert len(ran.rows("SELECT * FROM bars")) == len(bars) - 1
+    assert max(kept[:300]) <= 130

@@ -169,6 +169,8 @@ class StrategySession:
         # Backtest.run puts each indicator back before every next(), whatever next() has put in its place
         vars(living).update(self._indicators)
         graft.merge_mappings(vars(living), _without_own(self._base), _without_own(scratch))
+        # a broker and its position hold one another until Python looks for such circles: by then all prices of many bars
+        self._base._broker._data = self._base._broker._equity = None
         self._base = scratch
         self._indicators = {name: vars(living)[name] for name, _ in _strategy_indicators(scratch)}
         living._indicators = scratch._indicators
