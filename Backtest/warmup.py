@@ -15,10 +15,10 @@ import pandas as pd
 from Backtest.decisions import Account, Bar, Decision, OpenTrade
 from Backtest.errors import BadInput
 from Backtest.session import StrategyFailed, StrategySession
+from Backtest.session.agreement import agree, allowed
 from Backtest.session.playing import Column, InitFailed, Subject, decided_bars, play, prepare
 
 NEWEST = 2  # values of each indicator that must agree: a crossing looks at two
-OF_ITS_RANGE = 1e-6  # what a fading memory may be off by, of the range of the middle half of the values
 OF_A_DECISION = 1e-6  # what the levels and sizes of a decision may be off by, of themselves
 PLACES, PLACES_TO_VERIFY, PLACES_TO_DECIDE = 16, 48, 9
 FEWEST_BARS = 30
@@ -57,7 +57,7 @@ class _Lookup:
         self._seen: dict[tuple[int, int], Mapping[str, tuple[bool, bool]]] = {}
         whole = prepare(subject, bars, seed=SEED).columns
         self.names = tuple(name for name in whole if name.removeprefix("self.data.") not in bars.columns)
-        self._allowed = {name: _allowed(whole[name]) for name in self.names}
+        self._allowed = {name: allowed(whole[name]) for name in self.names}
 
     def agreeing(self, place: int, length: int) -> Mapping[str, tuple[bool, bool]]:
         """By column: whether its newest values agree with those of all history, and whether bit for bit."""
@@ -73,7 +73,7 @@ class _Lookup:
         except InitFailed:  # too few bars
             known = {}
         whole = self._whole[place]
-        return {name: _agree(known.get(name), whole.get(name), self._allowed[name]) for name in self.names}
+        return {name: agree(known.get(name), whole.get(name), self._allowed[name]) for name in self.names}
 
     def _newest(self, first: int, place: int) -> Mapping[str, Column]:
         columns = prepare(self._subject, self._bars.iloc[first : place + 1], seed=SEED).columns
@@ -205,21 +205,6 @@ def _shortest(enough: Callable[[int], bool], longest: int, *, first: int = NEWES
         middle = (short + length) // 2
         short, length = (short, middle) if enough(middle) else (middle, length)
     return length
-
-
-def _allowed(values: Column) -> float:
-    finite = values[np.isfinite(values)]
-    low, high = np.percentile(finite, [25, 75]) if len(finite) else (0.0, 0.0)
-    return float(OF_ITS_RANGE * (high - low))
-
-
-def _agree(known: Column | None, whole: Column | None, allowed: float) -> tuple[bool, bool]:
-    if known is None or whole is None or len(known) != len(whole):
-        return False, False
-    exact = bool(np.array_equal(known, whole, equal_nan=True))
-    with np.errstate(invalid="ignore"):
-        near = np.isclose(known, whole, rtol=0.0, atol=allowed, equal_nan=True)
-    return bool(near.all()), exact
 
 
 def _same(one: Sequence[Decision] | None, other: Sequence[Decision] | None) -> bool:

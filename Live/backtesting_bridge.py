@@ -52,9 +52,10 @@ class BacktestingBridge:
         self._given_terminal = terminal
         self.session()  # what cannot be carried is refused now, not at the first bar
 
-    def session(self, further: pd.DataFrame | None = None) -> StrategySession:
-        """A new stepping of the strategy, for one symbol; `further` are columns that its bars have beside those of a terminal."""
-        return StrategySession(self.strategy_class, self.backtest, self.params, further)
+    def session(self, further: pd.DataFrame | None = None, window: int | None = None) -> StrategySession:
+        """A new stepping of the strategy, for one symbol; `further` are columns that its bars have beside those of a terminal, `window`
+        is how many of the newest bars init() is evaluated on, all where it is None."""
+        return StrategySession(self.strategy_class, self.backtest, self.params, further, window=window)
 
     # the seed's interface
 

@@ -71,9 +71,9 @@ def visible(bar: Bar) -> tuple[float, ...]:
 def gaps(times: Sequence[int], steps: Timeframe, all_known: Callable[[], Collection[int]]) -> Iterator[tuple[int, int]]:
     """Where bars are missing that there should be: the opens of the bars on both sides.
 
-    A broker's hours are learned from the bars that are known, and asked for only where there is a gap: a bar is missed where most of the same time of the same
-    weekday had one; where fewer than two such days are known, most of the same time of other working days. A gap around a
-    Saturday is then taken for a weekend.
+    A broker's hours are learned from the bars that are known, and asked for only where there is a gap: a bar is missed
+    where most of the same time of the same weekday had one; where fewer than two such days are known, most of the same time
+    of other working days. A gap around a Saturday is then taken for a weekend.
     """
     if steps.seconds > DAY:
         return  # weeks and months are never missing as a whole, and some brokers begin them otherwise

@@ -21,6 +21,7 @@ from Live.setting_kinds import (
     Address,
     FilePath,
     Flag,
+    IndicatorBars,
     Number,
     PriceFiles,
     SecretText,
@@ -72,6 +73,7 @@ class LiveConfig(AlertSettings):
     strategy_id: str = _setting("", "letters, digits, dots, dashes and underscores (at most 64), or empty", pattern=r"^[\w.-]{0,64}$")
     magic_number: Whole = _setting(123456, "a whole number from 1 to 9223372036854775807", ge=1, le=2**63 - 1)
     warmup_bars: WarmupBars = _setting(5_000, "auto, or a whole number from 1 to 1000000 bars", ge=0, le=1_000_000)
+    indicator_bars: IndicatorBars = _setting(None, "all, auto, or a whole number from 1 to 1000000 bars", ge=0, le=1_000_000)
 
     default_risk_pct: Number = _above_zero(1.0, 100, " percent")
     sizing: Annotated[Literal["auto", "risk", "strategy", "fixed"], BeforeValidator(_lower)] = _setting(

@@ -22,7 +22,7 @@ from Live.locks import hold_record
 from Live.logs import close_logging, setup_logging, terminal
 from Live.mt5_connector import OpenedTerminal, open_terminal
 from Live.stop_latch import refuse_while_stopped
-from Live.strategy_checks import refuse_lookahead, with_measured_warmup
+from Live.strategy_checks import refuse_lookahead, with_measured_bars
 from Live.summary import print_summary
 
 SIZING_WORDS = {
@@ -54,7 +54,7 @@ def trade_strategy(asked: Asked, config: LiveConfig, heartbeat: Heartbeat | None
     refuse_while_stopped(config)
     strategy = load_strategy(asked.strategy)
     params, params_file = read_params(strategy, asked.params, asked.params_file)
-    config, measured = with_measured_warmup(config, strategy, params)
+    config, measured = with_measured_bars(config, strategy, params)
     if measured:
         terminal().print(measured)
     with contextlib.ExitStack() as resources:

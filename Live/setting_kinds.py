@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from Backtest.bars import timeframe
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-MEASURED = 0  # of WARMUP_BARS: as many as the strategy is measured to need
+MEASURED = 0  # of WARMUP_BARS and INDICATOR_BARS: as many as the strategy is measured to need
 LONGEST_SYMBOL = 31  # characters; the terminal keeps 32 with the closing zero
 TRUE_FALSE = "true or false"
 ANY_TEXT = "any text, or empty"
@@ -68,6 +68,10 @@ def _bars(value: object) -> object:
     if isinstance(value, str) and value.lower() == "auto":
         return MEASURED
     return _whole(value) if value not in (MEASURED, "0") else refuse()
+
+
+def _bars_or_all(value: object) -> object:
+    return None if value is None or (isinstance(value, str) and value.lower() == "all") else _bars(value)
 
 
 def _finite(value: object) -> object:
@@ -145,6 +149,7 @@ Address = Annotated[str, BeforeValidator(_address)]
 Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 WarmupBars = Annotated[int, BeforeValidator(_bars)]
+IndicatorBars = Annotated[int | None, BeforeValidator(_bars_or_all)]
 Number = Annotated[float, BeforeValidator(_finite)]
 Speed = Annotated[float, BeforeValidator(_speed)]
 FilePath = Annotated[Path, BeforeValidator(_filled), AfterValidator(_in_project)]

@@ -30,6 +30,7 @@ from Live.mt5_connector.terminals import kind_of, look_at_terminal
 
 CHECK_FAILED = 6
 LEAST = 1_000  # bars of a warm-up that was measured: after a pause no longer than that the bars of the pause are decided, too
+LEAST_OF_INDICATORS = 100  # bars: fewer are hardly faster
 NEWEST = 5_000  # bars that are looked at, when nobody says otherwise
 FIGURES = ("Return [%]", "Equity Final [$]", "# Trades", "Win Rate [%]", "Sharpe Ratio", "Max. Drawdown [%]")
 
@@ -86,13 +87,13 @@ def measure_warmup(asked: Asked, config: LiveConfig) -> int:
     return 0
 
 
-def with_measured_warmup(config: LiveConfig, loaded: LoadedStrategy, params: Mapping[str, Any]) -> tuple[LiveConfig, str]:
-    """The settings with a number for WARMUP_BARS=auto, and a sentence about it; as they are, and "", with any other.
+def with_measured_bars(config: LiveConfig, loaded: LoadedStrategy, params: Mapping[str, Any]) -> tuple[LiveConfig, str]:
+    """The settings with a number for WARMUP_BARS=auto and INDICATOR_BARS=auto, and a line about each; "" where neither is auto.
 
-    It is twice what the strategy is measured to need on the newest bars of SYMBOLS, for bars that were not looked at; 5,000
-    where it needs all there are, or there are too few to measure it on. Raises BadInput and LiveError as `measure_warmup`.
+    It is twice what the strategy is measured to need on the newest bars of SYMBOLS, for bars that were not looked at; where it
+    needs all there are, or there are too few to measure it on, 5,000 and all. Raises BadInput and LiveError as `measure_warmup`.
     """
-    if config.warmup_bars != MEASURED:
+    if MEASURED not in (config.warmup_bars, config.indicator_bars):
         return config, ""
     asked = Asked(str(loaded.path), (), config.timeframe, NEWEST, as_json=False)
     needed: list[int | None] = []
@@ -102,11 +103,17 @@ def with_measured_warmup(config: LiveConfig, loaded: LoadedStrategy, params: Map
             enough = len(bars) >= FEWEST_BARS
             needed.append(shortest_history(Subject(loaded.cls, loaded.backtest, params), bars, progress=told).bars if enough else None)
     known = [count for count in needed if count is not None]
-    if len(known) < len(needed):
-        count, why = NEWEST, "it needs all of its history, or there is too little to measure it on"
-    else:
-        count, why = max(2 * max(known), LEAST), f"it is measured to need {max(known):,}"
-    return config.model_copy(update={"warmup_bars": count}), f"WARMUP_BARS=auto: {count:,} bars of history; {why}"
+    twice = 2 * max(known) if len(known) == len(needed) else None
+    why = f"it is measured to need {max(known):,}" if twice else "it needs all of its history, or there is too little to measure it on"
+    found: dict[str, int | None] = {}
+    lines = []
+    if config.warmup_bars == MEASURED:
+        found["warmup_bars"] = count = NEWEST if twice is None else max(twice, LEAST)
+        lines.append(f"WARMUP_BARS=auto: {count:,} bars of history; {why}")
+    if config.indicator_bars == MEASURED:
+        found["indicator_bars"] = window = None if twice is None else max(twice, LEAST_OF_INDICATORS)
+        lines.append(f"INDICATOR_BARS=auto: {'all bars' if window is None else f'the newest {window:,} bars'}; {why}")
+    return config.model_copy(update=found), "\n".join(lines)
 
 
 class KnewTheFuture(LiveError):

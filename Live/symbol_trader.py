@@ -39,9 +39,9 @@ class SymbolTrader:
         self._carrier = IntentCarrier(symbol, desk)
         self._watch = BarWatch(symbol, desk)
         self._further = _further_columns(symbol, desk)
-        self._session = desk.bridge.session(self._further)
+        self._session = desk.bridge.session(self._further, desk.config.indicator_bars)
         self._last = desk.record.last_bar(desk.slot, symbol, desk.timeframe.name)
-        self._told_warming_up = False
+        self._told_warming_up = self._told_all_bars = False
         self._lines = 0  # of indicators, once they are on record
         self._started = False
 
@@ -134,6 +134,7 @@ class SymbolTrader:
         shown = desk.state.shown(self.symbol, before=follower)
         with desk.heartbeat.thinking(Phase.DECIDING, self._number, bar.epoch):
             decisions = self._session.on_bar(bar, shown)
+        self._tell_all_bars()
         reason = self._carrier.too_old(follower) if act else "missed: the bar closed while the trader was away"
         planned = desk.bridge.plan(decisions, shown, name)
         intents = [intent for _, needed in planned for intent in needed] if reason is None else []
@@ -182,6 +183,13 @@ class SymbolTrader:
         if self._session.warming_up and not self._told_warming_up:
             self._told_warming_up = True
             self._desk.record.event("WARMING_UP", f"{self.symbol}: {self._session.warming_up}")
+
+    def _tell_all_bars(self) -> None:
+        window = self._session.window
+        if window.bars and window.refused and not self._told_all_bars:
+            self._told_all_bars = True
+            text = f"{self.symbol}: indicators are computed on all bars, the newest {window.bars:,} are not enough: {window.refused}"
+            self._desk.record.event("INDICATORS_ON_ALL_BARS", text, severity="WARNING")
 
     def _guarded(self, step: Callable[[], Any]) -> None:
         """A strategy that fails stops its symbol; its positions keep their stops on the server, other symbols go on."""

@@ -16,7 +16,7 @@ from Live.config import PROJECT_ROOT
 from Live.live_trader import Chosen, LiveTrader
 from Live.running import Asked as Trade
 from Live.running import _Shown, trade_strategy
-from Live.strategy_checks import KnewTheFuture, refuse_lookahead, with_measured_warmup
+from Live.strategy_checks import KnewTheFuture, refuse_lookahead, with_measured_bars
 from tests.live_runs import WIDE_OPEN, eurusd, settings, simulated
 
 SMA = PROJECT_ROOT / "Backtest" / "codes" / "sma_cross.py"
@@ -159,20 +159,29 @@ def test_a_warmup_that_is_measured_is_twice_what_the_strategy_needs(tmp_path: Pa
     monkeypatch.setattr("Live.strategy_checks.LEAST", 200)
     loaded = load_strategy(SMA)
     given = settings(tmp_path, warmup_bars="auto", sim_prices=prices_file(tmp_path))
-    config, told = with_measured_warmup(given, loaded, {"n1": 20, "n2": 130})
+    config, told = with_measured_bars(given, loaded, {"n1": 20, "n2": 130})
     assert config.warmup_bars == 262
     assert told == "WARMUP_BARS=auto: 262 bars of history; it is measured to need 131"
-    config, _ = with_measured_warmup(given, loaded, {})
+    config, _ = with_measured_bars(given, loaded, {})
     assert config.warmup_bars == 200  # the least
-    assert with_measured_warmup(config, loaded, {}) == (config, "")
+    assert with_measured_bars(config, loaded, {}) == (config, "")
+
+
+def test_the_bars_of_indicators_are_measured_as_the_warmup_is(tmp_path: Path) -> None:
+    given = settings(tmp_path, indicator_bars="auto", sim_prices=prices_file(tmp_path))
+    config, told = with_measured_bars(given, load_strategy(SMA), {"n1": 20, "n2": 130})
+    assert (config.warmup_bars, config.indicator_bars) == (5_000, 262)
+    assert told == "INDICATOR_BARS=auto: the newest 262 bars; it is measured to need 131"
 
 
 def test_a_strategy_that_needs_all_history_gets_as_much_as_ever(tmp_path: Path) -> None:
     file = tmp_path / "endless.py"
     file.write_text(CENTRED.replace(".rolling(self.n, center=True)", ".expanding()"))
-    config, told = with_measured_warmup(settings(tmp_path, warmup_bars="auto", sim_prices=prices_file(tmp_path)), load_strategy(file), {})
-    assert config.warmup_bars == 5_000
-    assert "it needs all of its history" in told
+    given = settings(tmp_path, warmup_bars="auto", indicator_bars="auto", sim_prices=prices_file(tmp_path))
+    config, told = with_measured_bars(given, load_strategy(file), {})
+    assert (config.warmup_bars, config.indicator_bars) == (5_000, None)
+    why = "it needs all of its history, or there is too little to measure it on"
+    assert told == f"WARMUP_BARS=auto: 5,000 bars of history; {why}\nINDICATOR_BARS=auto: all bars; {why}"
 
 
 @pytest.mark.long

@@ -45,11 +45,21 @@ class GrowingBars:
         self._values[:, self._length : end] = frame[list(COLUMNS)].to_numpy(dtype="float64").T
         self._length = end
 
-    def data(self) -> "Prices":
-        """All bars as a strategy's data; no prices are shared with what was given out before."""
-        index = pd.DatetimeIndex(self._stamps[: self._length])
-        further = None if self._further is None or not len(self._further.columns) else self._further.reindex(index)
-        return Prices(index, self._values[:, : self._length].copy(), further)
+    @property
+    def has_further(self) -> bool:
+        """Whether bars have more columns than five."""
+        return self._further is not None and bool(len(self._further.columns))
+
+    def data(self, newest: int | None = None) -> "Prices":
+        """All bars, or the newest, as a strategy's data; no prices are shared with what was given out before."""
+        first = 0 if newest is None else max(0, self._length - newest)
+        index = pd.DatetimeIndex(self._stamps[first : self._length])
+        further = self._further.reindex(index) if self._further is not None and self.has_further else None
+        return Prices(index, self._values[:, first : self._length].copy(), further)
+
+    def shared(self) -> "Prices":
+        """All bars as a strategy's data, without a copy of them."""
+        return Prices(pd.DatetimeIndex(self._stamps[: self._length]), self._values[:, : self._length])
 
     def _reserve(self, wanted: int) -> None:
         if wanted > len(self._stamps):
@@ -72,10 +82,17 @@ class Prices(_Data):
             self._Data__df = pd.concat([frame, further], axis=1)
             self._update()  # type: ignore[no-untyped-call]
 
+    def is_untouched(self, given: "Prices") -> bool:
+        """Whether init() has neither added to the data nor changed them; `given` are the same bars."""
+        return self._is_one_block() and bool(np.array_equal(self._values, given._values[:, -len(self) :], equal_nan=True))
+
+    def _is_one_block(self) -> bool:
+        # a frame that is still one block shares its memory with our arrays: writing into it has reached them
+        return bool(np.may_share_memory(self._Data__df.to_numpy(), self._values))
+
     def follow_frame(self) -> None:
         """Take over what init() has added to `data.df`, or changed in it."""
-        # a frame that is still one block shares its memory with our arrays: writing into it has reached them
-        if not np.may_share_memory(self._Data__df.to_numpy(), self._values):
+        if not self._is_one_block():
             self._update()  # type: ignore[no-untyped-call]
             self._Data__cache.clear()  # init() may have looked at a column before it changed it
 

@@ -54,7 +54,7 @@ class Graft:
                 ours[key] = self.merged(ours[key], base[key], value)
             elif key not in ours and key not in base:
                 ours[key] = self._copied(value)
-        for key in [key for key in base if key not in theirs and key in ours and self._same(ours[key], base[key])]:
+        for key in [key for key in base if key not in theirs and key in ours and self.same(ours[key], base[key])]:
             del ours[key]
         return ours
 
@@ -74,14 +74,14 @@ class Graft:
         return self._attributes if self._is_own(ours) else self._whole
 
     def _whole(self, ours: Any, base: Any, theirs: Any) -> Any:
-        if self._same(base, theirs) or not self._same(ours, base):
+        if self.same(base, theirs) or not self.same(ours, base):
             return ours
         return self._copied(theirs)
 
     def _arrays(self, ours: _Array, base: _Array, theirs: _Array) -> _Array:
         whole: _Array = self._whole(ours, base, theirs)
         grown = ours.ndim == theirs.ndim and all(now >= before for now, before in zip(theirs.shape, ours.shape, strict=True))
-        if whole is not ours or ours.shape != base.shape or not grown or self._same(base, theirs):
+        if whole is not ours or ours.shape != base.shape or not grown or self.same(base, theirs):
             return whole
         result = theirs.copy()
         touched = ~_equal_entries(ours, base)
@@ -90,7 +90,7 @@ class Graft:
 
     def _frames(self, ours: Any, base: Any, theirs: Any) -> Any:
         whole = self._whole(ours, base, theirs)
-        if whole is not ours or self._same(base, theirs) or not len(ours) == len(base) <= len(theirs):
+        if whole is not ours or self.same(base, theirs) or not len(ours) == len(base) <= len(theirs):
             return whole
         if isinstance(ours, pd.Series):
             return pd.Series(self._column(ours, base, theirs), index=theirs.index, name=theirs.name)
@@ -142,7 +142,8 @@ class Graft:
         """Of other people's classes nobody can say which attributes belong together: they are taken or left as a whole."""
         return hasattr(value, "__dict__") and (type(value).__module__ in self._own or isinstance(value, SimpleNamespace))
 
-    def _same(self, one: Any, other: Any) -> bool:
+    def same(self, one: Any, other: Any) -> bool:
+        """Whether two values are the same, NaN and NaN among them; of what nobody can look into they are not."""
         if one is other:
             return True
         if type(one) is not type(other):
@@ -154,9 +155,9 @@ class Graft:
         if isinstance(one, _SCALARS):
             return bool(one == other or (one != one and other != other))  # NaN is not equal to itself
         if isinstance(one, (list, tuple)):
-            return len(one) == len(other) and all(map(self._same, one, other))
+            return len(one) == len(other) and all(map(self.same, one, other))
         if isinstance(one, dict):
-            return one.keys() == other.keys() and all(self._same(one[key], other[key]) for key in one)
+            return one.keys() == other.keys() and all(self.same(one[key], other[key]) for key in one)
         pickled = self._pickled(one)
         return pickled is not None and pickled == self._pickled(other)
 

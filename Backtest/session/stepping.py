@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,7 @@ from Backtest.session.columns import GrowingBars
 from Backtest.session.deciding import Before, decisions
 from Backtest.session.grafting import Graft, leaving_no_trace
 from Backtest.session.lines import Line, lines_of
+from Backtest.session.window import Window
 
 BROKER_SETTINGS = ("cash", "spread", "commission", "margin", "trade_on_close", "hedging", "exclusive_orders")
 
@@ -50,15 +52,25 @@ class StrategySession:
     `backtest` are `backtesting.Backtest`'s arguments, all of them, and `fractional_unit`; `params` the strategy's; `further`
     what its data have beside Open, High, Low, Close and Volume, see `GrowingBars`. Bars, accounts and decisions are in the
     market's prices and units, whatever the strategy counts in; only the size of an entry is as the strategy gave it.
+    With a `window`, init() is evaluated on so many of the newest bars for each new one, see `Window`.
     """
 
     def __init__(
-        self, strategy: type[Strategy], backtest: Mapping[str, Any], params: Mapping[str, Any], further: pd.DataFrame | None = None
+        self,
+        strategy: type[Strategy],
+        backtest: Mapping[str, Any],
+        params: Mapping[str, Any],
+        further: pd.DataFrame | None = None,
+        *,
+        window: int | None = None,
     ) -> None:
         self._class, self._params = strategy, dict(params)
         self.settings = {name: backtest[name] for name in BROKER_SETTINGS}
         self._unit = FractionalUnit.of(backtest)
         self._bars = GrowingBars(further)
+        self.window = Window(window, Graft(_FOREIGN, {}, ()).same)
+        if self._bars.has_further:
+            self.window.refuse("its bars have further columns")
         self._living: Strategy | None = None
         self._base: Strategy  # what init() made last, untouched by next()
         self._view: AccountView
@@ -67,6 +79,7 @@ class StrategySession:
         self._ruined = False  # in the warm-up
         self._acting = False  # behind the warm-up: what is decided will be sent
         self._complete = False  # no bars will follow
+        self._is_grown = False  # what it has is of the newest bars
         self._from_init: list[Order] = []  # orders of init() that have not been decided yet
         self.warming_up = ""  # why there are no decisions yet; "" once there can be
 
@@ -136,9 +149,10 @@ class StrategySession:
 
     def _evaluate(self) -> bool:
         """Give the living strategy all bars and what init() makes of them; False while init() needs more bars."""
+        if self.window.is_trusted and self._grow():
+            return True
         try:
-            with leaving_no_trace(self._class, Strategy):
-                scratch = self._initialised()
+            scratch = self._scratch()
             living = self._initialised() if self._living is None else self._living
         except _FAILURES as error:
             cause = error.__cause__ or error  # Strategy.I wraps what an indicator raises in a RuntimeError
@@ -146,15 +160,60 @@ class StrategySession:
                 raise StrategyFailed(f"{self._class.__name__}.init() failed: {cause!r}") from error
             self.warming_up = f"init() needs more than {len(self._bars)} bars: {cause}"
             return False
-        (self._adopt if self._living is None else self._graft)(living, scratch)
+        if self._living is None:
+            self._adopt(living, scratch)
+        elif self._is_grown:
+            self.window.check(scratch)
+            self._put({name: value.copy() for name, value in _strategy_indicators(scratch)}, scratch, scratch._data)
+            self._is_grown = False
+        else:
+            self._graft(living, scratch)
+        self._try_window()
         return True
 
-    def _initialised(self) -> Strategy:
-        data = self._bars.data()
+    def _scratch(self, newest: int | None = None) -> Strategy:
+        with leaving_no_trace(self._class, Strategy):
+            return self._initialised(newest)
+
+    def _initialised(self, newest: int | None = None) -> Strategy:
+        data = self._bars.data(newest)
         strategy: Strategy = self._class(_Broker(data=data, index=data.index, **self.settings), data, self._params)
         strategy.init()
         data.follow_frame()
         return strategy
+
+    # on the newest bars alone
+
+    def _try_window(self) -> None:
+        """See whether the newest bars would have been enough."""
+        if self.window.refused or self._start is None or len(self._bars) <= self.window.bars:
+            return
+        with self._refused_where_it_fails():
+            self.window.try_on(self._base, self._scratch(self.window.bars), self._bars.shared())
+
+    def _grow(self) -> bool:
+        """Give the living strategy the new bar, and what init() makes of the newest ones; False where it is to be evaluated on all."""
+        with self._refused_where_it_fails():
+            newest, data = self._scratch(self.window.bars), self._bars.shared()
+            indicators = self.window.grow(self._indicators, newest, data.index)
+            if indicators is not None:
+                self._is_grown = True
+                self._put(indicators, newest, data)
+        return self.window.is_trusted and not self.window.is_due
+
+    def _put(self, indicators: dict[str, _Indicator], scratch: Strategy, data: _Data) -> None:
+        vars(self.living).update(indicators)
+        self._indicators = indicators
+        self._let_go(scratch)
+        self.living._indicators = scratch._indicators
+        self.living._data.become(data)
+
+    @contextmanager
+    def _refused_where_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except _FAILURES as error:
+            self.window.refuse(f"init() fails on them: {error.__cause__ or error!r}")
 
     def _adopt(self, living: Strategy, scratch: Strategy) -> None:
         self._living, self._base = living, scratch
@@ -169,12 +228,15 @@ class StrategySession:
         # Backtest.run puts each indicator back before every next(), whatever next() has put in its place
         vars(living).update(self._indicators)
         graft.merge_mappings(vars(living), _without_own(self._base), _without_own(scratch))
-        # a broker and its position hold one another until Python looks for such circles: by then all prices of many bars
-        self._base._broker._data = self._base._broker._equity = None
-        self._base = scratch
+        self._let_go(scratch)
         self._indicators = {name: vars(living)[name] for name, _ in _strategy_indicators(scratch)}
         living._indicators = scratch._indicators
         living._data.become(scratch._data)
+
+    def _let_go(self, scratch: Strategy) -> None:
+        # a broker and its position hold one another until Python looks for such circles: by then all prices of many bars
+        del self._base._broker._data, self._base._broker._equity
+        self._base = scratch
 
     def _reveal(self, length: int) -> None:
         living = self.living

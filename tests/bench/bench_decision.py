@@ -1,24 +1,31 @@
 """How fast one more closed bar is decided: `python -m tests.bench.bench_decision [--quick] [--json FILE]`.
 
 The other way is to run the backtest again on all bars, as a bridge does that keeps no session. Both are done in turn, in one process.
+Each strategy is decided twice: as it is, and with INDICATOR_BARS=auto, on as many of the newest bars as it is measured to need.
 """
 
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from itertools import count
 
 from backtesting import Strategy
 from backtesting.backtesting import Backtest
 
-from Backtest.decisions import Account, Bar
+from Backtest.decisions import Account
 from Backtest.session import StrategySession
+from Backtest.session.playing import Subject
 from Backtest.strategies import DEFAULTS, load_strategy
+from Backtest.warmup import shortest_history
 from Live.config import PROJECT_ROOT
+from Live.strategy_checks import LEAST_OF_INDICATORS
 from tests.bench.bench_terminal import bar_frame
 from tests.bench.measuring import Aim, Measured, options, per_second, tell
+from tests.session_truth import bars_of
 
 HISTORIES = (1_000, 10_000, 100_000)
-ROUNDS = 5
+DECISIONS, BACKTESTS = 40, 5  # of which the best counts
+MEASURED_ON = 3_000  # bars
 AIMS = {10_000: Aim(">=", 150), 100_000: Aim(">=", 1_500)}
 SETTINGS = {**DEFAULTS, "exclusive_orders": True}  # trades that pile up would be what is measured
 RICH = Account(10_000.0)
@@ -40,30 +47,43 @@ def strategies() -> dict[str, type[Strategy]]:
     return {"nothing much": Crossing} | {name: load_strategy(str(codes / f"{name}.py")).cls for name in ("sma_cross", "rsi_atr")}
 
 
-def decisions(what: str, strategy: type[Strategy], history: int) -> Measured:
-    frame = bar_frame(history + 2 * ROUNDS)
-    session = StrategySession(strategy, SETTINGS, {})
+@cache
+def window_of(strategy: type[Strategy]) -> int:
+    """INDICATOR_BARS=auto of a strategy."""
+    needed = shortest_history(Subject(strategy, SETTINGS, {}), bar_frame(MEASURED_ON)).bars
+    assert needed is not None
+    return max(2 * needed, LEAST_OF_INDICATORS)
+
+
+def decisions(what: str, strategy: type[Strategy], history: int, window: int | None) -> Measured:
+    frame = bar_frame(history + DECISIONS + 1)
+    bars = bars_of(frame.iloc[history:])
+    session = StrategySession(strategy, SETTINGS, {}, window=window)
     session.warm_up(frame.iloc[:history])
-    place, end = count(history), count(history + 1)
+    session.on_bar(bars[0], RICH)  # with a window: its trial
+    place, end = count(1), count(history + 1)
 
     def decide() -> int:
-        row = frame.iloc[now := next(place)]
-        session.on_bar(Bar(int(frame.index[now].timestamp()), row.Open, row.High, row.Low, row.Close, row.Volume), RICH)
+        session.on_bar(bars[next(place)], RICH)
         return 1
 
     def run_again() -> int:
         Backtest(frame.iloc[: next(end)], strategy, **SETTINGS).run()
         return 1
 
-    return Measured(
-        f"{what}, {history:,} bars", per_second(decide, repeats=ROUNDS), per_second(run_again, repeats=ROUNDS), aim=AIMS.get(history)
+    found = Measured(
+        f"{what}, {history:,} bars", per_second(decide, repeats=DECISIONS), per_second(run_again, repeats=BACKTESTS), aim=AIMS.get(history)
     )
+    assert session.window.is_trusted is (window is not None)
+    return found
 
 
 def figures(*, quick: bool) -> Iterator[Measured]:
     """Each length of history, and how much longer a decision takes on the longest than on the shortest."""
-    for name, strategy in strategies().items():
-        rows = [decisions(name, strategy, history) for history in HISTORIES[: 2 if quick else None]]
+    all_bars = [(name, strategy, None) for name, strategy in strategies().items()]
+    newest = [(f"{name} on the newest {window_of(strategy)}", strategy, window_of(strategy)) for name, strategy, _ in all_bars]
+    for name, strategy, window in (*all_bars, *newest):
+        rows = [decisions(name, strategy, history, window) for history in HISTORIES[: 2 if quick else None]]
         yield from rows
         longest, shortest = 1_000 / rows[-1].value, 1_000 / rows[0].value
         what = f"{name}, {HISTORIES[len(rows) - 1]:,} bars against {HISTORIES[0]:,}"

@@ -1,0 +1,122 @@
+"""init() on the newest bars alone, for as long as it makes of them what it makes of all bars."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from backtesting import Strategy
+from backtesting._util import _Indicator, _strategy_indicators
+
+from Backtest.session.agreement import agree, allowed
+from Backtest.session.columns import Prices
+
+CHECKED_EVERY = 250  # bars
+NEWEST = 2  # values that are compared before any are used: a crossing looks at two
+_OWN = frozenset({"_indicators", "_broker", "_data", "_params"})
+
+_Array = npt.NDArray[Any]
+
+
+class Window:
+    """The newest `bars` bars, and the indicators that grow by what init() makes of them.
+
+    They are trusted where init() has made the same of them as of all bars: every indicator's newest values, within the
+    tolerance of `allowed`, and every other attribute. Every 250 bars all values that were used since are compared with those
+    of all bars. What differs once is evaluated on all bars from then on; `refused` says what it was.
+    """
+
+    def __init__(self, bars: int | None, same: Callable[[Any, Any], bool]) -> None:
+        self._same = same
+        self.bars = bars or 0
+        self.refused = "" if bars else "it was not asked for"
+        self.is_trusted = False
+        self.grown = 0  # bars since the last evaluation on all of them
+        self._rows: dict[str, _Array] = {}  # of each indicator, with room for more bars
+        self._others: Mapping[str, Any] = {}  # what init() makes besides
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to evaluate all bars again."""
+        return self.grown >= CHECKED_EVERY
+
+    def refuse(self, why: str) -> None:
+        """Use all bars from now on."""
+        self.refused, self.is_trusted = why, False
+
+    def try_on(self, whole: Strategy, newest: Strategy, given: Prices) -> None:
+        """Trust the window where both evaluations, of all bars and of the newest, have made the same; `given` are all bars."""
+        made, wanted = _lines(newest), _lines(whole)
+        if not _are_alike(made, wanted):
+            self.refuse("its indicators are others")
+        elif differing := self._different(_others(whole), _others(newest)):
+            self.refuse(f"self.{differing} is something else")
+        elif not newest._data.is_untouched(given):
+            self.refuse("init() changes self.data")
+        else:
+            self._compare(made, wanted, NEWEST)
+        self.is_trusted, self._others, self._rows, self.grown = not self.refused, _others(newest), {}, 0
+
+    def grow(self, indicators: Mapping[str, _Indicator], newest: Strategy, index: pd.DatetimeIndex) -> dict[str, _Indicator] | None:
+        """The indicators of all bars up to the new one; None where init() has made something else of the newest bars than before."""
+        made = _lines(newest)
+        if not _are_alike(made, indicators):
+            self.refuse("its indicators are others")
+        elif differing := self._different(self._others, _others(newest)):
+            self.refuse(f"self.{differing} is something else")
+        if self.refused:
+            return None
+        self.grown += 1
+        return {name: self._longer(name, indicators[name], made[name], index) for name in indicators}
+
+    def check(self, whole: Strategy) -> None:
+        """Compare what was used since the last time with what init() makes of all bars."""
+        wanted = _lines(whole)
+        grown = {name: rows[..., : len(whole._data)] for name, rows in self._rows.items()}
+        if not self.refused and self.grown:
+            self._compare(grown, wanted, self.grown)
+        self._rows, self.grown = {}, 0
+
+    def _longer(self, name: str, before: _Indicator, made: _Indicator, index: pd.DatetimeIndex) -> _Indicator:
+        length = len(index)
+        rows = self._rows.get(name)
+        if rows is None or rows.shape[-1] < length:
+            rows = np.empty((*before.shape[:-1], length + CHECKED_EVERY), dtype=before.dtype)
+            rows[..., : length - 1] = before
+            self._rows[name] = rows
+        rows[..., length - 1] = np.asarray(made)[..., -1]
+        return _Indicator(rows[..., :length], name=made.name, **{**made._opts, "index": index})
+
+    def _compare(self, made: Mapping[str, _Array], wanted: Mapping[str, _Array], newest: int) -> None:
+        for name, values in wanted.items():
+            for one, whole in zip(_numbers(made[name]), _numbers(values), strict=True):
+                if not agree(one[-newest:], whole[-newest:], allowed(whole))[0]:
+                    self.refuse(f"self.{name} has another value")
+                    return
+
+    def _different(self, wanted: Mapping[str, Any], made: Mapping[str, Any]) -> str:
+        """The first attribute that is not the same in both; "" where there is none."""
+        names = dict.fromkeys((*wanted, *made))
+        return next((name for name in names if name not in wanted or name not in made or not self._same(wanted[name], made[name])), "")
+
+
+def _lines(strategy: Strategy) -> dict[str, _Indicator]:
+    return dict(_strategy_indicators(strategy))
+
+
+def _others(strategy: Strategy) -> dict[str, Any]:
+    lines = _lines(strategy)
+    return {name: value for name, value in vars(strategy).items() if name not in _OWN and name not in lines}
+
+
+def _are_alike(made: Mapping[str, _Array], wanted: Mapping[str, _Array]) -> bool:
+    """Whether they are the same indicators, of the same kind."""
+    if made.keys() != wanted.keys():
+        return False
+    return all((made[name].dtype, made[name].shape[:-1]) == (each.dtype, each.shape[:-1]) for name, each in wanted.items())
+
+
+def _numbers(values: _Array) -> _Array:
+    """The lines of an indicator as numbers."""
+    return np.atleast_2d(np.asarray(values)).astype(float)
