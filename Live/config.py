@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -144,14 +145,18 @@ class LiveConfig(AlertSettings):
     def secrets(self) -> tuple[str, ...]:
         """The secrets that this process knows by now, to be kept out of everything that is written; of an address also its parts."""
         known = [getattr(self, name) for name in SECRETS]
-        whole = [secret.reveal() for secret in (*known, self._from_keyring) if secret]
-        several = [*re.split(r"[\s,]+", self.telegram_chat_id.reveal()), *self.apprise_urls.reveal().split()]
-        single = [text for text in dict.fromkeys([*whole, *several]) if text]
-        return tuple(dict.fromkeys([*single, *(part for text in single if "://" in text for part in secret_parts(text))]))
+        whole = tuple(secret.reveal() for secret in (*known, self._from_keyring) if secret)
+        return _with_parts(whole, self.telegram_chat_id.reveal(), self.apprise_urls.reveal())
 
     def public(self) -> dict[str, Any]:
         """Every setting by its key, as JSON can hold it; a secret is `***`, or empty where it is not set."""
         return {name.upper(): _shown(value) for name, value in self}
+
+
+@lru_cache(maxsize=4)  # asked for with every row
+def _with_parts(whole: tuple[str, ...], chats: str, urls: str) -> tuple[str, ...]:
+    single = [text for text in dict.fromkeys([*whole, *re.split(r"[\s,]+", chats), *urls.split()]) if text]
+    return tuple(dict.fromkeys([*single, *(part for text in single if "://" in text for part in secret_parts(text))]))
 
 
 def _shown(value: object) -> Any:

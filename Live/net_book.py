@@ -6,7 +6,7 @@ symbol is theirs until it is gone; only what then still goes against our trades 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from Live.model import Deal, Intent, Kind, Order, Position, SymbolSpec
@@ -49,9 +49,10 @@ class NetBook:
         self._foreign: dict[str, float] = {}  # signed lots that others hold in a position of ours
         self._seen: set[int] = set()
 
-    def knows(self, deal: int) -> bool:
-        """Whether a deal was booked, also one that was not ours in any part."""
-        return deal in self._seen
+    @property
+    def seen(self) -> Set[int]:
+        """The deals that were booked, also those that were not ours in any part."""
+        return self._seen
 
     def trades(self, symbol: str) -> Sequence[NetTrade]:
         """The open trades of a symbol, oldest first."""

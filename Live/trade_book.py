@@ -1,7 +1,7 @@
 """Our trades as the deals tell them (pure): deals in, open and closed trades out."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, overload
@@ -80,12 +80,13 @@ class TradeBook:
         self._closed: dict[str, list[ClosedTrade]] = defaultdict(list)
         self._left: dict[int, tuple[str, float]] = {}  # symbol and lots of open positions
 
-    def __contains__(self, position_id: int) -> bool:
+    def __contains__(self, position_id: object) -> bool:
         return position_id in self._entries
 
-    def knows(self, deal: int) -> bool:
-        """Whether a deal was added."""
-        return deal in self._seen
+    @property
+    def seen(self) -> Set[int]:
+        """The deals that were added."""
+        return self._seen
 
     def left(self) -> dict[int, tuple[str, float]]:
         """What the deals have left open: symbol and lots, by position."""
@@ -165,14 +166,14 @@ class TradeBook:
         return OpenTrade(made.deal.position_id, size, made.entry.price, pd.Timestamp(made.entry.epoch, unit="s"), sl, tp, tag)
 
 
-def openings_first(deals: Iterable[Deal]) -> Iterator[Deal]:
-    """The deals in their order, save that none which closes comes before the one that opened its position.
+def openings_first(deals: Iterable[Deal], known: Container[int] = ()) -> Iterator[Deal]:
+    """The deals in their order, save that none which closes comes before the one that opened its position; that of `known` ones has been.
 
     Neither the tickets of one second nor times that were taken while a clock was wrong tell which of them came first.
     """
     opened, waiting = set[int](), defaultdict[int, list[Deal]](list)
     for deal in deals:
-        if deal.entry != "IN" and deal.position_id not in opened:
+        if deal.entry != "IN" and deal.position_id not in opened and deal.position_id not in known:
             waiting[deal.position_id].append(deal)
             continue
         opened.add(deal.position_id)

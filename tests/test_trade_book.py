@@ -92,7 +92,7 @@ def test_adding_a_deal_twice_changes_nothing() -> None:
     assert book.add(deal(2, 10, "OUT", 200), SPEC, None) is None
     assert book.add(deal(1, 10, "IN"), SPEC, None) is None
     assert len(book.closed("EURUSD")) == 1
-    assert (book.knows(2), book.knows(3), 10 in book, 11 in book) == (True, False, True, False)
+    assert (2 in book.seen, 3 in book.seen, 10 in book, 11 in book) == (True, False, True, False)
 
 
 def test_a_close_whose_opening_is_not_known_makes_no_trade() -> None:

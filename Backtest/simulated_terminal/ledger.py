@@ -68,6 +68,11 @@ class Ledger:
 
     # -- what there is
 
+    @property
+    def moment(self) -> object:
+        """What is equal for as long as all quotes are the same."""
+        return self.market.moment(self.now_msc)
+
     def quote(self, symbol: str) -> Quote | None:
         """The quote that stands; None when there was none yet, or no such symbol."""
         series = self.market.series.get(symbol)
@@ -97,7 +102,7 @@ class Ledger:
         """The account's money now."""
         book = self.book
         # asked many times in the same state: positions and orders are frozen, so that most of this compares identities
-        state = (self.market.moment(self.now_msc), book.balance, tuple(book.positions.values()), tuple(book.active.values()))
+        state = (self.moment, book.balance, tuple(book.positions.values()), tuple(book.active.values()))
         if state != self._figured[0]:
             self._figured = state, self._figures()
         return self._figured[1]

@@ -27,6 +27,7 @@ class MarketFunctions(Door):
 
     def __init__(self) -> None:
         super().__init__()
+        self._described: dict[str, tuple[object, SymbolInfo]] = {}  # of which state
         self._hidden: set[str] | None = None  # from Market Watch; None: as the symbols begin
         self._books: set[str] = set()
 
@@ -227,8 +228,13 @@ class MarketFunctions(Door):
     # -- shared
 
     def _describe(self, name: str) -> SymbolInfo:
-        terms = {"selected": self._watched(name), "visible": name not in self._unseen()}
-        return describe(self._market.series[name], self._server.now_msc, self._server.exchange, **terms)
+        series, terms = self._market.series[name], {"selected": self._watched(name), "visible": name not in self._unseen()}
+        # asked several times in the same state; the server is that of the account
+        state = (self._server, self._server.moment, series.spec, *terms.values())
+        known = self._described.get(name)
+        if known is None or known[0] != state:
+            known = self._described[name] = state, describe(series, self._server.now_msc, self._server.exchange, **terms)
+        return known[1]
 
     def _unseen(self) -> set[str]:
         if self._hidden is None:

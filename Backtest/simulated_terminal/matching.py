@@ -20,7 +20,8 @@ class Matching(Ledger):
     def arrive(self, now_msc: int) -> None:
         """Let it be this moment. Nothing happens between two events of the market but that orders expire and days begin."""
         self.now_msc = now_msc
-        self._expire()
+        if self.book.active:
+            self._expire()
         self._roll_over()
 
     def play(self, event: Event) -> None:

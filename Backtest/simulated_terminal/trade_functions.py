@@ -29,6 +29,8 @@ class TradeFunctions(Door):
 
     def __init__(self) -> None:
         super().__init__()
+        self._rows: dict[int, tuple[Position, TradePosition]] = {}  # by ticket, as they were shown last
+        self._rows_at: object = None  # which moment of the market that was
         self.autotrading = True
         self.api_disabled = False
 
@@ -49,7 +51,10 @@ class TradeFunctions(Door):
 
         Open positions, oldest first: all, or those of a ticket, a symbol or a group.
         """
-        return tuple(map(self._shown, self._chosen("positions_get", args, filters, self._book.positions.values())))
+        chosen = self._chosen("positions_get", args, filters, self._book.positions.values())
+        if (moment := self._server.moment) != self._rows_at:
+            self._rows, self._rows_at = {}, moment
+        return tuple(map(self._row_of, chosen))
 
     @call()
     def orders_total(self) -> int:
@@ -219,6 +224,12 @@ class TradeFunctions(Door):
 
     def _shown_order(self, order: Order) -> TradeOrder:
         return order.active(self._server.price_for(order.symbol, order.side))
+
+    def _row_of(self, position: Position) -> TradePosition:
+        known = self._rows.get(position.ticket)
+        if known is None or known[0] is not position:
+            known = self._rows[position.ticket] = position, self._shown(position)
+        return known[1]
 
     def _shown(self, position: Position) -> TradePosition:
         times = (position.time_msc // 1000, position.time_msc, position.update_msc // 1000, position.update_msc)

@@ -18,12 +18,16 @@ _SEEN = (
     "WHERE slot = ? AND symbol = ? AND timeframe = ? AND bar_epoch >= ?"
 )
 
+MOST_ANSWERS = 1_000  # that are kept
+
 
 class Asked:
     """The questions of the one connection that writes the record, over which it sees what it has not committed yet."""
 
     path: Path
     _db: sqlite3.Connection
+    _orders_read: dict[tuple[str, tuple[Any, ...]], list[Order]]  # by condition; for as long as no order is written
+    _read_at: int  # of other connections' commits
 
     # bars
 
@@ -184,7 +188,16 @@ class Asked:
         return None if value is None else json.loads(value)
 
     def _orders(self, where: str, *values: Any) -> list[Order]:
-        return [order_of(row) for row in self._rows(f"SELECT * FROM orders WHERE {where} ORDER BY id", *values)]  # noqa: S608 - our own conditions
+        # each turn, and each order, asks the same several times
+        others = self._value("PRAGMA data_version")  # sqlite.org: another one once another connection has committed
+        if others != self._read_at or len(self._orders_read) > MOST_ANSWERS:
+            self._orders_read.clear()
+            self._read_at = others
+        asked = (where, values)
+        if asked not in self._orders_read:
+            rows = self._rows(f"SELECT * FROM orders WHERE {where} ORDER BY id", *values)  # noqa: S608 - our own conditions
+            self._orders_read[asked] = [order_of(row) for row in rows]
+        return [*self._orders_read[asked]]
 
     def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         try:

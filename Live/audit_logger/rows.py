@@ -17,14 +17,14 @@ ORDER_AS_IT_IS = "attempts volume retcode message executed_price executed_volume
 def to_json(value: Any) -> str:
     """Canonical JSON; what JSON does not know is written as its text. NaN and infinity are written as null."""
     try:
-        return json.dumps(value, sort_keys=True, default=_plain, allow_nan=False)
+        return _canonical(value)
     except (ValueError, TypeError):  # NaN, or keys of several types
         return json.dumps(_without_nan(value), sort_keys=True, default=_plain)
 
 
 def storable(value: Any) -> Any:
     """Text without lone surrogates, which SQLite does not take; anything else as it is."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and not value.isascii() else value
 
 
 def row_of_intent(intent: Intent, now: str) -> dict[str, Any]:
@@ -143,6 +143,9 @@ def _plain(value: Any) -> Any:
     """A number of numpy as a number, anything else as its text."""
     number = value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else None
     return number if isinstance(number, int | float | str) else str(value)
+
+
+_canonical = json.JSONEncoder(sort_keys=True, default=_plain, allow_nan=False).encode
 
 
 def _without_nan(value: Any) -> Any:

@@ -30,7 +30,7 @@ MONEY_DECIMALS = 8  # without the binary noise of 0.1 + 0.2; fills keep every bi
 
 # Where texts of strategies, brokers and errors go, which may hold a secret.
 FREE_TEXTS = frozenset({"message", "reason", "end_reason", "retcode_message"})
-FREE_JSON = frozenset({"params", "summary", "tag", "details"})
+FREE = FREE_TEXTS | {"params", "summary", "tag", "details"}  # the others of them are JSON
 
 
 class AuditLogger(Asked):
@@ -57,6 +57,7 @@ class AuditLogger(Asked):
         self._db, self._spill = open_record(path, busy_seconds=busy_seconds, set_back=set_back)
         self._head: Head | None = None  # the newest row of the journal in the transaction that is open
         self._put: dict[Slot, dict[Ticket, tuple[Position, float | None]]] = {}  # the positions on record, as far as we have put them there
+        self._orders_read, self._read_at = {}, -1
         self._durable: bool | None = None  # the transaction that is open, or was the last
 
     def tell_people(self, machine: Clock) -> None:
@@ -91,6 +92,7 @@ class AuditLogger(Asked):
             self._roll_back()
             self._head = None
             self._put.clear()
+            self._orders_read.clear()
             # OverflowError: a whole number that SQLite has no room for
             if isinstance(error, sqlite3.Error | OverflowError):
                 raise RecordFailed(f"the record {self.path} cannot be written: {error}") from error
@@ -173,6 +175,7 @@ class AuditLogger(Asked):
     def add_intent(self, intent: Intent) -> None:
         """Put down an order as PENDING. A second time is a RecordFailed."""
         with self.transaction(durable=True):
+            self._orders_read.clear()
             self._insert("orders", {"run_id": self._run_id, **row_of_intent(intent, self._now())})
             self._append_move(intent.order_id, 0, (None, Status.PENDING), {})
 
@@ -250,6 +253,7 @@ class AuditLogger(Asked):
             values = {"status": to.value, "attempts": attempt, "updated_at": self._now(), **columns}
             names = ", ".join(f"{name} = ?" for name in values)
             sql = f"UPDATE orders SET {names} WHERE client_order_id = ?"  # noqa: S608 - our own names
+            self._orders_read.clear()
             self._db.execute(sql, (*self._stored(values), order_id))
             self._append_move(order_id, attempt, (old, to), payload)
             if self._alerting is not None:
@@ -305,12 +309,12 @@ class AuditLogger(Asked):
         return int(cursor.lastrowid or 0)
 
     def _stored(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        return tuple(storable(self._without_secrets(name, value)) for name, value in values.items())
+        return tuple(storable(self._without_secrets(name, value) if name in FREE else value) for name, value in values.items())
 
     def _without_secrets(self, name: str, value: Any) -> Any:
         if name in FREE_TEXTS:
             return redacted(value, self._secrets(), numbers=False)
-        return redacted_json(value, self._secrets()) if name in FREE_JSON and value is not None else value
+        return value if value is None else redacted_json(value, self._secrets())
 
     def _now(self) -> str:
         return self._clock.now().isoformat()

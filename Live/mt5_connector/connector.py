@@ -19,7 +19,7 @@ from Live.mt5_connector.answer import Answer
 from Live.mt5_connector.names import not_found
 from Live.mt5_connector.outage import BackOff, Outage
 from Live.mt5_connector.server_time import ServerTime
-from Live.mt5_connector.shown import Shown, ShownOrder, account_of, deals_of, money_moved, order_of, position_of, spec_of, taken_back
+from Live.mt5_connector.shown import Kept, Shown, ShownOrder, account_of, deals_of, money_moved, order_of, positions_of, spec_of, taken_back
 from Live.outcomes import NOT_LET_IN, OUT_OF_STEP, SWITCHES
 
 log = logging.getLogger("LiveTrader")
@@ -57,6 +57,7 @@ class MT5Connector:
         self._begun = False  # connected once: what fails from now on is an outage, and no mistake in the settings
         self._back_off = BackOff()
         self._told_unmeasured = False
+        self._kept = Kept()
 
     # the seed's interface
 
@@ -303,16 +304,19 @@ class MT5Connector:
     def all_positions(self, symbol: str | None = None) -> tuple[Position, ...]:
         """Open positions, whoever opened them, by ticket."""
         options = {"symbol": symbol} if symbol else {}
-        found = self._read(lambda rows: [position_of(row, self.utc) for row in rows], "positions_get", **options)
+        found = self._read(lambda rows: positions_of(rows, self.utc), "positions_get", **options)
         return tuple(sorted(found, key=lambda held: held.ticket))
 
     def active_orders(self) -> tuple[ShownOrder, ...]:
         """Orders that are not done, whoever sent them, by ticket."""
-        return tuple(sorted(self._orders("orders_get", active=True), key=lambda order: order.ticket))
+        return tuple(sorted(self._active_orders(), key=lambda order: order.ticket))
 
     def deals_since(self, epoch: int) -> tuple[Deal, ...]:
         """All trades' deals from then on (server seconds), oldest first; money that only came or went is left out."""
-        return self._read(lambda rows: deals_of(rows, self.utc), "history_deals_get", *self._range(epoch))
+        name = ("deals", epoch, self._time.reckoning)
+        return self._read(
+            lambda rows: self._kept.made(name, rows, lambda new: deals_of(new, self.utc)), "history_deals_get", *self._range(epoch)
+        )
 
     def money_moved(self, after: int) -> float:
         """Deposits less withdrawals, after a moment (server seconds): account currency."""
@@ -332,13 +336,17 @@ class MT5Connector:
         Raises Unreachable when any of the four queries fails: then nothing is proved.
         """
         # active orders first: one that finishes in between is in the second list, never in neither
-        active = self._orders("orders_get", active=True)
-        finished = self._orders("history_orders_get", *self._range(epoch), active=False)
+        active = self._active_orders()
+        finished = self._read(
+            lambda rows: self._kept.made(("orders", epoch), rows, lambda new: [order_of(row, active=False) for row in new]),
+            "history_orders_get",
+            *self._range(epoch),
+        )
         orders = {order.ticket: order for order in (*active, *finished)}
         return Shown(tuple(orders.values()), self.deals_since(epoch), self.all_positions())
 
-    def _orders(self, function: str, *args: Any, active: bool) -> list[ShownOrder]:
-        return self._read(lambda rows: [order_of(row, active=active) for row in rows], function, *args)
+    def _active_orders(self) -> list[ShownOrder]:
+        return self._read(lambda rows: [order_of(row, active=True) for row in rows], "orders_get")
 
     def _range(self, epoch: int) -> tuple[int, int]:
         # 0 is taken for "not given" by MetaTrader5 5.0.6231

@@ -56,6 +56,11 @@ class ServerTime:
         put_back = self._pauses.get(symbol, 0.0) > WEEKEND and seen < FRESH and abs(told - SUMMER_TIME) < FRESH
         return seen if put_back else max(seen, told)
 
+    @property
+    def reckoning(self) -> tuple[float | None, int]:
+        """What is equal for as long as `utc` answers the same."""
+        return self.offset, len(self._moves)
+
     def utc(self, epoch: float) -> datetime:
         """Server seconds → aware UTC; what lies before a change to or from summer time by the offset of then."""
         offset = next((before for moved, before in self._moves if epoch < moved), self.offset or 0)

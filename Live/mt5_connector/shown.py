@@ -1,15 +1,17 @@
 """What a terminal shows, as frozen values: MetaTrader's rows go in, aware times and typed numbers come out (pure)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from Live.model import AccountState, Deal, Magic, Position, Side, SymbolSpec, Ticket
 
+T = TypeVar("T")
 ToUtc = Callable[[float], datetime]
-KEPT = 10_000  # rows of orders and deals whose values are kept: each order looks at all that were made lately
+KEPT = 10_000  # rows of each list whose values are kept: each order looks at all that there are
+MOST_LISTS = 8  # that are kept, by what was asked for
 ENTRY_NAMES = {0: "IN", 1: "OUT", 2: "INOUT", 3: "OUT_BY"}
 
 
@@ -63,8 +65,31 @@ def order_of(row: Any, *, active: bool) -> ShownOrder:
     )
 
 
-def position_of(row: Any, utc: ToUtc) -> Position:
-    """A row of positions_get."""
+class Kept:
+    """What was made of lists that mostly become longer: rows that were there the last time are not looked at again."""
+
+    def __init__(self) -> None:
+        self._last: dict[Hashable, tuple[Any, tuple[Any, ...]]] = {}  # rows and what was made of them
+
+    def made(self, name: Hashable, rows: Any, make: Callable[[Any], Iterable[T]]) -> tuple[T, ...]:
+        """What `make` makes of the rows, one by one; `name` is what was asked for."""
+        before, known = self._last.pop(name, ((), ()))
+        begins_alike = rows[: len(before)] == before
+        made = (*known, *make(rows[len(before) :])) if begins_alike else tuple(make(rows))
+        if len(self._last) >= MOST_LISTS:
+            del self._last[next(iter(self._last))]
+        self._last[name] = rows, made
+        return made
+
+
+def positions_of(rows: Any, utc: ToUtc) -> list[Position]:
+    """Rows of positions_get."""
+    at = cache(utc)
+    return [_position_of(row, at(row.time)) for row in rows]
+
+
+@lru_cache(KEPT, typed=True)
+def _position_of(row: Any, opened_at: datetime) -> Position:
     return Position(
         ticket=Ticket(int(row.ticket)),
         identifier=int(row.identifier),
@@ -72,7 +97,7 @@ def position_of(row: Any, utc: ToUtc) -> Position:
         side=_side(row.type),
         lots=row.volume,
         price_open=row.price_open,
-        opened_at=utc(row.time),
+        opened_at=opened_at,
         epoch=int(row.time),
         sl=row.sl or None,
         tp=row.tp or None,

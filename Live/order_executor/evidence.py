@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from Live.model import Deal, Intent, Side, Status, order_key
+from Live.model import Deal, Intent, Position, Status, order_key
 from Live.mt5_connector.shown import Shown, ShownOrder
 
 EPSILON = 1e-9  # lots
@@ -62,7 +62,7 @@ def by_key(shown: Shown, intent: Intent, *, netting: bool = False) -> Evidence:
     tickets = {order.ticket for order in shown.orders if _fits(order, intent) and carries(order.comment, key)}
     tickets |= {deal.order for deal in shown.deals if _fits(deal, intent) and carries(deal.comment, key)}
     if intent.is_entry and not netting:
-        tickets |= {held.identifier for held in shown.positions if _on(held.symbol, held.side, intent) and carries(held.comment, key)}
+        tickets |= {held.identifier for held in shown.positions if _fits(held, intent) and carries(held.comment, key)}
     return by_tickets(shown, tickets)
 
 
@@ -133,9 +133,5 @@ def conclusion(evidence: Evidence, asked: float | None) -> Conclusion | None:
     return Conclusion(ended, f"the server ended it as {ended.value} without a fill") if ended else Conclusion(Status.PLACED)
 
 
-def _fits(shown: ShownOrder | Deal, intent: Intent) -> bool:
-    return _on(shown.symbol, shown.side, intent)
-
-
-def _on(symbol: str, side: Side, intent: Intent) -> bool:
-    return (symbol, side) == (intent.symbol, intent.side)
+def _fits(shown: ShownOrder | Deal | Position, intent: Intent) -> bool:
+    return shown.symbol == intent.symbol and shown.side is intent.side

@@ -42,9 +42,11 @@ class Deals:
         fresh: dict[int, Deal] = {}
         unsure: set[str] = set()
         self.lacks_openings = False
-        shown = list(openings_first(deals))
         if self.net is not None:
+            shown = list(openings_first(deals))
             self._note_shared(shown)
+        else:  # those that are on record have been looked at: of thousands one is new
+            shown = list(openings_first(self.unbooked(deals), self.book))
         opened = set(self._shared)
         for deal in shown:
             if deal.position_id in self.given_up:
@@ -68,8 +70,13 @@ class Deals:
         ours = {deal.position_id for deal in strange if self._is_booked(deal) or self.opened(deal.magic, deal.order, deal.comment)}
         self._shared |= ours
 
+    def unbooked(self, deals: Iterable[Deal]) -> list[Deal]:
+        """Those that are not on record."""
+        booked = (self.net.book if self.net else self.book).seen
+        return [deal for deal in deals if deal.ticket not in booked]
+
     def _is_booked(self, deal: Deal) -> bool:
-        return (self.net.book if self.net else self.book).knows(deal.ticket)
+        return deal.ticket in (self.net.book if self.net else self.book).seen
 
     def is_known(self, deal: Deal) -> bool:
         """Whether it is on record, or will be: an order or a position of ours made it."""

@@ -328,10 +328,9 @@ class StateManager:
     def _see(self, held: Sequence[Position], rates: Mapping[str, float]) -> None:
         """Take in which positions there are."""
         if self._net is None:
-            self.positions = tuple(
-                position for position in held if self._deals.opened(position.magic, position.identifier, position.comment)
-            )
-            self._others = tuple(position for position in held if position not in self.positions)
+            ours = [self._deals.opened(position.magic, position.identifier, position.comment) for position in held]
+            self.positions = tuple(position for position, is_ours in zip(held, ours, strict=True) if is_ours)
+            self._others = tuple(position for position, is_ours in zip(held, ours, strict=True) if not is_ours)
             for position in self.positions:
                 self._deals.take_late(position)
         else:

@@ -44,7 +44,7 @@ class Strangers:
         """Take in what the terminal shows; what is new is an event, and an alarm."""
         magic = self._slot.magic
         positions = tuple(held.ticket for held in others if held.magic == magic and self._is_strange_position(held))
-        strange = {deal.ticket for deal in deals if deal.magic == magic and self._is_strange_deal(deal)}
+        strange = {deal.ticket for deal in self._ours.unbooked(deals) if deal.magic == magic and self._is_strange_deal(deal)}
         if not self._is_begun:
             self._is_begun = True
             self.acknowledge(strange)
