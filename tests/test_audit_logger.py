@@ -201,6 +201,36 @@ def test_orders_come_back_as_they_were(record: AuditLogger) -> None:
     assert record.orders_with([Status.SUBMITTED], replace(SLOT, login=1)) == []
 
 
+def test_an_order_is_what_was_written_last_whoever_wrote_it(record: AuditLogger, path: Path) -> None:
+    order = intent()
+    record.add_intent(order)
+    assert [known.status for known in record.orders_with([Status.PENDING], SLOT)] == [Status.PENDING]
+    record.move(order.order_id, Status.SUBMITTED, payload={})
+    assert record.orders_with([Status.PENDING], SLOT) == []
+    [known] = record.orders_with([Status.SUBMITTED, Status.UNKNOWN], SLOT)
+    assert known.status is Status.SUBMITTED
+    with contextlib.closing(opened(path)) as another:
+        another.continue_newest_run()
+        another.move(order.order_id, Status.UNKNOWN, payload={})
+    [known] = record.orders_with([Status.SUBMITTED, Status.UNKNOWN], SLOT)
+    assert known.status is Status.UNKNOWN
+
+
+def test_an_order_whose_transaction_was_taken_back_is_what_it_was(record: AuditLogger) -> None:
+    order = intent()
+    record.add_intent(order)
+
+    def broken() -> None:
+        with record.transaction(durable=True):
+            record.move(order.order_id, Status.SUBMITTED, payload={})
+            assert record.orders_with([Status.PENDING], SLOT) == []
+            raise KeyError("a mistake of ours")
+
+    with pytest.raises(KeyError):
+        broken()
+    assert [known.status for known in record.orders_with([Status.PENDING], SLOT)] == [Status.PENDING]
+
+
 def test_deals_come_back_as_they_were_and_the_newest_is_last(record: AuditLogger) -> None:
     assert record.newest_deal(SLOT) is None
     later = replace(DEAL, ticket=Ticket(70_000_001), time=NOW.replace(hour=11))
