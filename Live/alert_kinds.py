@@ -108,6 +108,7 @@ EVENTS: Mapping[str, Type] = {
     "READ_BACK": Type.SYSTEM,
     "BARS_REFUSED": Type.ERROR,
     "BARS_MISSING": Type.SYSTEM,
+    "INDICATORS_ON_ALL_BARS": Type.SYSTEM,
     "SKIPPED_CALENDAR": Type.SYSTEM,
     "BAR_LATE": Type.SYSTEM,
     "DATA_REVISED": Type.SYSTEM,

@@ -109,8 +109,8 @@ BUGS = (
         (
             edit(
                 MANAGER + "_see",
-                "            position for position in held if self._deals.opened(position.magic, position.identifier, position.comment)\n",
-                "            held\n",
+                "            ours = [self._deals.opened(position.magic, position.identifier, position.comment) for position in held]\n",
+                "            ours = [True for position in held]\n",
             ),
         ),
     ),
