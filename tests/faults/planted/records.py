@@ -109,8 +109,8 @@ BUGS = (
         (
             edit(
                 MANAGER + "_see",
-                "            ours = [self._deals.opened(position.magic, position.identifier, position.comment) for position in held]\n",
-                "            ours = [True for position in held]\n",
+                "[self._deals.opened(position.magic, position.identifier, position.comment) for position in held]",
+                "[True for position in held]",
             ),
         ),
     ),
