@@ -56,6 +56,7 @@ class Reporter:
                 kill_switch={"active": (stop or latched) is not None, "file": str(stop or self._kill_switch.path or "")},
                 limits=self._state.limits(),
                 progress={"bars": done, "total": total},
+                **self._state.day_facts(),
                 **money,
             )
 

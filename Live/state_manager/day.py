@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from Live.alert_kinds import Day, daily_summary
 from Live.audit_logger import AuditLogger
@@ -35,7 +36,10 @@ class BrokersDay:
                     self._sum_up(over, account)
                 told = {"date": date, "opening_equity": self._opened[1], "seen": self._opened[2]}
                 self._record.set_state(**{f"day {self._slot}": told})
-        self._record.set_state(day={"date": date, "opening_equity": self._opened[1]})
+
+    def facts(self) -> dict[str, Any]:
+        """What readers of the record are told of it, once there is one."""
+        return {"day": {"date": self._opened[0], "opening_equity": self._opened[1]}} if self._opened else {}
 
     def opening_equity(self, account: AccountState) -> float:
         """What the day's loss is reckoned from."""

@@ -91,7 +91,7 @@ class StateManager:
         # server seconds, 0: the whole history. A look has seen all until then when a later one, made when nothing could be on its
         # way any more, has seen no more: a list that is late over a weekend would hide Friday's last deal from all that follow
         self._seen_until = self._looked_at = 0
-        self.open_day = self._day.open
+        self.open_day, self.day_facts = self._day.open, self._day.facts
 
     # what we hold
 
