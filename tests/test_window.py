@@ -17,7 +17,7 @@ from tests.live_runs import eurusd, loaded, run_live
 from tests.many_strategies import CASES, Case, fitted
 from tests.session_truth import bars_of, plain, prices_of, stepped, truth
 
-WINDOW = 100
+WINDOW = 120
 REFUSED = {
     "OwnArrays": "self.mean is something else",
     "InContainers": "self.lines is something else",
@@ -88,7 +88,7 @@ def test_what_the_newest_bars_decide_is_what_all_bars_decide(case: Case) -> None
     assert session.window.is_trusted is not bool(session.window.refused)
 
 
-def test_an_evaluation_sees_no_more_bars_than_the_window_but_for_the_checks() -> None:
+def test_an_evaluation_sees_no_more_bars_than_the_window_but_for_checks_and_close_calls() -> None:
     seen: list[int] = []
 
     class Watched(Crossing):
@@ -100,8 +100,33 @@ def test_an_evaluation_sees_no_more_bars_than_the_window_but_for_the_checks() ->
     _, wanted = decided(Crossing, BARS, 200, None)
     assert found == wanted
     assert session.window.is_trusted
-    # the warm-up twice, and the first bar with its trial; then all bars once in so many
-    assert len([length for length in seen if length > 50]) == 3 + (len(BARS) - 200 - 1) // CHECKED_EVERY
+    # the warm-up twice, and the first bar with its trial; then all bars once in so many, and where the last bits may decide
+    whole = [length for length in seen if length > 50]
+    assert 3 + (len(BARS) - 200 - 1) // CHECKED_EVERY <= len(whole) < 20
+
+
+class Level(Strategy):
+    """Two averages that are level now and then: their last bits tell which of them is above."""
+
+    def init(self) -> None:
+        self.one = self.I(mean, self.data.Close, 4)
+        self.other = self.I(mean, self.data.Close, 8)
+
+    def next(self) -> None:
+        if self.one[-1] != self.other[-1]:
+            self.buy(size=1000, tag=bool(self.one[-1] > self.other[-1]))
+
+
+def test_where_the_last_bits_decide_all_bars_are_asked() -> None:
+    closes = np.round(1.1 + 0.0001 * np.random.default_rng(1).integers(0, 3, size=3_000), 4)
+    frame = pd.DataFrame(dict.fromkeys(("Open", "High", "Low", "Close"), closes), index=pd.date_range("2020", periods=3_000, freq="h"))
+    bars = frame.assign(Volume=100.0)
+    session, found = decided(Level, bars, 200, 100)
+    _, wanted = decided(Level, bars, 200, None)
+    assert session.window.is_trusted
+    assert found == wanted
+    level = sum(abs(one - other) < 1e-9 for one, other in zip(mean(closes, 4)[200:], mean(closes, 8)[200:], strict=True))
+    assert level > 200
 
 
 def test_the_strategy_sees_all_of_its_history_whatever_the_window() -> None:

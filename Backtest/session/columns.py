@@ -82,6 +82,10 @@ class Prices(_Data):
             self._Data__df = pd.concat([frame, further], axis=1)
             self._update()  # type: ignore[no-untyped-call]
 
+    def newest(self, bars: int) -> npt.NDArray[np.float64]:
+        """The columns of so many of the newest bars, a row for each."""
+        return self._values[:, -bars:]
+
     def is_untouched(self, given: "Prices") -> bool:
         """Whether init() has neither added to the data nor changed them; `given` are the same bars."""
         return self._is_one_block() and bool(np.array_equal(self._values, given._values[:, -len(self) :], equal_nan=True))

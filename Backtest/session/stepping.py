@@ -186,7 +186,7 @@ class StrategySession:
 
     def _try_window(self) -> None:
         """See whether the newest bars would have been enough."""
-        if self.window.refused or self._start is None or len(self._bars) <= self.window.bars:
+        if self.window.refused or self.window.is_trusted or self._start is None or len(self._bars) <= self.window.bars:
             return
         with self._refused_where_it_fails():
             self.window.try_on(self._base, self._scratch(self.window.bars), self._bars.shared())
@@ -195,11 +195,11 @@ class StrategySession:
         """Give the living strategy the new bar, and what init() makes of the newest ones; False where it is to be evaluated on all."""
         with self._refused_where_it_fails():
             newest, data = self._scratch(self.window.bars), self._bars.shared()
-            indicators = self.window.grow(self._indicators, newest, data.index)
+            indicators = self.window.grow(self._indicators, newest, data)
             if indicators is not None:
                 self._is_grown = True
                 self._put(indicators, newest, data)
-        return self.window.is_trusted and not self.window.is_due
+        return self.window.is_trusted and not self.window.wants_all
 
     def _put(self, indicators: dict[str, _Indicator], scratch: Strategy, data: _Data) -> None:
         vars(self.living).update(indicators)

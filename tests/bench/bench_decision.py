@@ -7,7 +7,7 @@ Each strategy is decided twice: as it is, and with INDICATOR_BARS=auto, on as ma
 import warnings
 from collections.abc import Iterator
 from functools import cache
-from itertools import count
+from itertools import count, islice
 
 from backtesting import Strategy
 from backtesting.backtesting import Backtest
@@ -24,7 +24,8 @@ from tests.bench.measuring import Aim, Measured, options, per_second, tell
 from tests.session_truth import bars_of
 
 HISTORIES = (1_000, 10_000, 100_000)
-DECISIONS, BACKTESTS = 40, 5  # of which the best counts
+DECISIONS = 250  # one after the other: with INDICATOR_BARS one of them is checked against all bars, and close calls are evaluated on all
+REPEATS, BACKTESTS = 2, 5  # of which the best counts
 MEASURED_ON = 3_000  # bars
 AIMS = {10_000: Aim(">=", 150), 100_000: Aim(">=", 1_500)}
 SETTINGS = {**DEFAULTS, "exclusive_orders": True}  # trades that pile up would be what is measured
@@ -56,23 +57,24 @@ def window_of(strategy: type[Strategy]) -> int:
 
 
 def decisions(what: str, strategy: type[Strategy], history: int, window: int | None) -> Measured:
-    frame = bar_frame(history + DECISIONS + 1)
+    frame = bar_frame(history + REPEATS * DECISIONS + 1)
     bars = bars_of(frame.iloc[history:])
     session = StrategySession(strategy, SETTINGS, {}, window=window)
     session.warm_up(frame.iloc[:history])
     session.on_bar(bars[0], RICH)  # with a window: its trial
-    place, end = count(1), count(history + 1)
+    place, end = iter(bars[1:]), count(history + 1)
 
     def decide() -> int:
-        session.on_bar(bars[next(place)], RICH)
-        return 1
+        for bar in islice(place, DECISIONS):
+            session.on_bar(bar, RICH)
+        return DECISIONS
 
     def run_again() -> int:
         Backtest(frame.iloc[: next(end)], strategy, **SETTINGS).run()
         return 1
 
     found = Measured(
-        f"{what}, {history:,} bars", per_second(decide, repeats=DECISIONS), per_second(run_again, repeats=BACKTESTS), aim=AIMS.get(history)
+        f"{what}, {history:,} bars", per_second(decide, repeats=REPEATS), per_second(run_again, repeats=BACKTESTS), aim=AIMS.get(history)
     )
     assert session.window.is_trusted is (window is not None)
     return found
