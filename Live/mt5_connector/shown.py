@@ -10,7 +10,8 @@ from Live.model import AccountState, Deal, Magic, Position, Side, SymbolSpec, Ti
 
 T = TypeVar("T")
 ToUtc = Callable[[float], datetime]
-KEPT = 10_000  # rows of each list whose values are kept: each order looks at all that there are
+KEPT = 10_000  # rows of orders and deals whose values are kept: each order looks at all that were made lately
+MOST_POSITIONS = 1_000  # that are kept: each is another one with every tick
 MOST_LISTS = 8  # that are kept, by what was asked for
 ENTRY_NAMES = {0: "IN", 1: "OUT", 2: "INOUT", 3: "OUT_BY"}
 
@@ -88,7 +89,7 @@ def positions_of(rows: Any, utc: ToUtc) -> list[Position]:
     return [_position_of(row, at(row.time)) for row in rows]
 
 
-@lru_cache(KEPT, typed=True)
+@lru_cache(MOST_POSITIONS, typed=True)
 def _position_of(row: Any, opened_at: datetime) -> Position:
     return Position(
         ticket=Ticket(int(row.ticket)),
