@@ -23,8 +23,8 @@ settings.register_profile("long", UNHURRIED, max_examples=100)
 settings.register_profile("every day", UNHURRIED, max_examples=40)
 
 
-# Each commit of a record waits for the disk: that was half of the suite's time. What survives a power cut is tried on a disk of its
-# own making (tests.faults.powercuts), and a killed process leaves its files in memory as on a disk.
+# Each commit of a record waits for the disk. What survives a power cut is tried on a disk of its own making (tests.faults.powercuts),
+# and a killed process leaves its files in memory as on a disk.
 MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30
 
 

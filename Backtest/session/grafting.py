@@ -22,6 +22,7 @@ import pandas as pd
 
 _Array = npt.NDArray[Any]
 _SCALARS = (int, float, complex, str, bytes, type(None), np.generic, date, timedelta)
+_BACKTESTINGS = frozenset({"_indicators", "_broker", "_data", "_params"})  # of a strategy's attributes
 _UNPICKLABLE = (pickle.PicklingError, TypeError, AttributeError, ValueError, NotImplementedError, RecursionError, OSError)
 
 
@@ -196,6 +197,11 @@ class _Pickler(pickle.Pickler):
 
     def persistent_id(self, value: object) -> str | None:
         return type(value).__name__ if isinstance(value, self.foreign) else None
+
+
+def without_own(strategy: object) -> dict[str, Any]:
+    """The attributes of a strategy that backtesting.py has not given it."""
+    return {name: value for name, value in vars(strategy).items() if name not in _BACKTESTINGS}
 
 
 @contextmanager

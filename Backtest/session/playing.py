@@ -21,7 +21,7 @@ from backtesting._util import _Data, _Indicator, _indicator_warmup_nbars, _strat
 from backtesting.backtesting import Order, Position, Trade, _Broker, _OutOfMoneyError
 
 from Backtest.fractional import FractionalUnit
-from Backtest.session.grafting import Graft, leaving_no_trace
+from Backtest.session.grafting import Graft, leaving_no_trace, without_own
 
 Column = npt.NDArray[np.float64]
 Indicator = _Indicator  # what self.I makes
@@ -31,7 +31,6 @@ State = tuple[Orders, Orders]
 
 _BROKER_SETTINGS = ("cash", "spread", "commission", "margin", "trade_on_close", "hedging", "exclusive_orders")
 _FOREIGN = (Strategy, _Broker, _Data, Order, Trade, Position, type, ModuleType)
-_OWN_ATTRIBUTES = frozenset({"_indicators", "_broker", "_data", "_params"})
 _FAILURES = (Exception, SystemExit)
 RANGE = "_TrailingStrategy__atr"  # backtesting.lib's one: what it has not got yet is filled in from later bars
 
@@ -84,7 +83,7 @@ def prepare(subject: Subject, bars: pd.DataFrame, *, seed: int | None = None) ->
         strategy = _initialised(subject, bars)
     atr = vars(strategy).get(RANGE)
     lacks_range = isinstance(atr, np.ndarray) and bool(np.isnan(atr).all())
-    return Prepared(_columns(strategy), _without_own(strategy), lacks_range)
+    return Prepared(_columns(strategy), without_own(strategy), lacks_range)
 
 
 def play(subject: Subject, bars: pd.DataFrame, *, seed: int | None = None) -> Played:
@@ -219,7 +218,7 @@ class _Growing:
         living = self._living
         twins = {id(scratch): living, id(scratch._broker): living._broker, id(scratch._data): living._data}
         vars(living).update(self._indicators)
-        Graft(_FOREIGN, twins, self._own).merge_mappings(vars(living), _without_own(self._base), _without_own(scratch))
+        Graft(_FOREIGN, twins, self._own).merge_mappings(vars(living), without_own(self._base), without_own(scratch))
         self._indicators = {name: vars(living)[name] for name, _ in _strategy_indicators(scratch)}
         living._indicators = scratch._indicators
         vars(living._data).update(vars(scratch._data))
@@ -245,10 +244,6 @@ def _initialised(subject: Subject, bars: pd.DataFrame, index: pd.Index | None = 
         raise InitFailed(repr(error.__cause__ or error)) from error
     data._update()
     return strategy
-
-
-def _without_own(strategy: Strategy) -> dict[str, Any]:
-    return {name: value for name, value in vars(strategy).items() if name not in _OWN_ATTRIBUTES}
 
 
 def _first_values(strategy: Strategy) -> dict[str, int | None]:

@@ -19,7 +19,7 @@ from Backtest.fractional import FractionalUnit
 from Backtest.session.account_view import AccountView
 from Backtest.session.columns import GrowingBars
 from Backtest.session.deciding import Before, decisions
-from Backtest.session.grafting import Graft, leaving_no_trace
+from Backtest.session.grafting import Graft, leaving_no_trace, without_own
 from Backtest.session.lines import Line, lines_of
 from Backtest.session.window import Window
 
@@ -31,7 +31,6 @@ _NEVER_FOR_WANT_OF_BARS = (NameError, AttributeError, TypeError, ImportError, Sy
 BARS_TO_WARM_UP = 1000
 
 _FOREIGN = (Strategy, _Broker, _Data, Order, Trade, Position, type, ModuleType)
-_OWN_ATTRIBUTES = frozenset({"_indicators", "_broker", "_data", "_params"})
 _FAILURES = (Exception, SystemExit)  # of the strategy's code: told to the caller, never swallowed
 
 
@@ -227,7 +226,7 @@ class StrategySession:
         graft = Graft(_FOREIGN, twins, own)
         # Backtest.run puts each indicator back before every next(), whatever next() has put in its place
         vars(living).update(self._indicators)
-        graft.merge_mappings(vars(living), _without_own(self._base), _without_own(scratch))
+        graft.merge_mappings(vars(living), without_own(self._base), without_own(scratch))
         self._let_go(scratch)
         self._indicators = {name: vars(living)[name] for name, _ in _strategy_indicators(scratch)}
         living._indicators = scratch._indicators
@@ -320,10 +319,6 @@ class StrategySession:
         if isinstance(decision, Protect):
             return replace(decision, sl=price(decision.sl), tp=price(decision.tp))
         return replace(decision, units=self._unit.units(decision.units)) if isinstance(decision, Close) else decision
-
-
-def _without_own(strategy: Strategy) -> dict[str, Any]:
-    return {name: value for name, value in vars(strategy).items() if name not in _OWN_ATTRIBUTES}
 
 
 def _is_a_mistake(error: BaseException) -> bool:

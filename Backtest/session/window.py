@@ -11,12 +11,12 @@ from backtesting._util import _Indicator, _strategy_indicators
 
 from Backtest.session.agreement import agree, allowed
 from Backtest.session.columns import Prices
+from Backtest.session.grafting import without_own
 
 CHECKED_EVERY = 250  # bars
 TRIED = 4  # the newest values of so many parts of the window are compared before any are used
 NEWEST = 2  # values that a decision hangs on: a crossing looks at two
 ROUND = 1e5  # tolerances: so far apart are the round numbers, such as 30 and 70, that an indicator is compared with
-_OWN = frozenset({"_indicators", "_broker", "_data", "_params"})
 
 _Array = npt.NDArray[Any]
 
@@ -138,7 +138,7 @@ def _lines(strategy: Strategy) -> dict[str, _Indicator]:
 
 def _others(strategy: Strategy) -> dict[str, Any]:
     lines = _lines(strategy)
-    return {name: value for name, value in vars(strategy).items() if name not in _OWN and name not in lines}
+    return {name: value for name, value in without_own(strategy).items() if name not in lines}
 
 
 def _has_no_other_bits(values: _Array, prices: _Array) -> bool:
